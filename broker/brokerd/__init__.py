@@ -1,0 +1,1 @@
+"""The daemon that leases keys to local processes."""
