@@ -1,0 +1,1 @@
+"""Where do keys come from? One module for each kind of backend."""

@@ -1,0 +1,43 @@
+"""What must a place where keys come from be able to do?"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from brokerd.model import Credential, Secret
+
+
+class Backend(Protocol):
+    """One configured place where keys come from.
+
+    Every method may block, and is called in a thread with a deadline. Every error that leaves
+    a backend is one of `brokershim.errors`; none carries a key.
+    """
+
+    def describe(self, name: str) -> Secret:
+        """Return what is known of a secret.
+
+        Raises:
+            SecretNotFound: It has none of that name.
+            BackendUnavailable: It cannot say now.
+            Locked: It must be unlocked first.
+        """
+        ...
+
+    def fetch(self, name: str) -> Credential:
+        """Return a key.
+
+        Raises:
+            SecretNotFound: It has none of that name.
+            BackendUnavailable: It cannot give one now.
+            Locked: It must be unlocked first.
+        """
+        ...
+
+    def revoke(self, upstream: str) -> None:
+        """End a credential early; one that has ended already is no error.
+
+        Raises:
+            BackendUnavailable: It cannot be done now; it is tried again.
+        """
+        ...

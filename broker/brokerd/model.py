@@ -1,0 +1,60 @@
+"""What are the nouns that the daemon's parts hand to one another? (Pure.)"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class BoundedBy(str, Enum):
+    """What ends a lease's key: the honest part of a lease."""
+
+    PROVIDER = "provider"
+    """The key itself dies."""
+    BACKEND = "backend"
+    """The secret store revokes or expires it."""
+    BROKER = "broker"
+    """A static key: the broker stops serving it, but a copy would still work."""
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A secret's description, never its value.
+
+    Attributes:
+        name: Such as ``openai/dev``; see `brokershim.reference`.
+        provider: Such as ``openai``, or empty where none is known.
+        hosts: Hosts that the key may be sent to, in lower case, with a port where it is not
+            the scheme's own.
+        backend: The backend that holds it, by its configured name.
+        max_ttl: The longest lease, in seconds.
+        version: The newest version, as the backend names it.
+        bounded_by: What ends a lease of it.
+    """
+
+    name: str
+    provider: str
+    hosts: tuple[str, ...]
+    backend: str
+    max_ttl: float
+    version: str
+    bounded_by: BoundedBy
+
+
+@dataclass(frozen=True)
+class Credential:
+    """A key as a backend hands it over. Its repr shows no key.
+
+    Attributes:
+        value: The key.
+        version: Which version of the secret this is, as the backend names it.
+        bounded_by: What ends it.
+        expires_at: When the key itself dies, in seconds of `brokerd.clock.now`; None if never.
+        upstream: The backend's id of what to revoke when the lease ends; None if nothing.
+    """
+
+    value: bytes = field(repr=False)
+    version: str
+    bounded_by: BoundedBy
+    expires_at: float | None = None
+    upstream: str | None = None
