@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Usage: venv.sh FOLDER REQUIREMENTS...
+# Makes a virtual environment and installs the named pins. Called by `make`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+venv=$1
+shift
+
+# 3.15 and newer are left out because the pinned LiteLLM refuses them.
+suits='import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 15))'
+
+find_python() {
+    local name
+    for name in ${PYTHON:-python3 python3.13 python3.12 python3.11 python3.14}; do
+        if "$name" -c "$suits" >/dev/null 2>&1; then
+            echo "$name"
+            return
+        fi
+    done
+    echo "error: found no Python 3.11 to 3.14 with venv and pip (${PYTHON:-python3} is" \
+        "$("${PYTHON:-python3}" --version 2>&1 || true)); install one (Debian: apt install" \
+        "python3-venv, macOS: brew install python@3.13) or name it: make setup PYTHON=…" >&2
+    return 1
+}
+
+if ! "$venv/bin/python" -c 'import pip' >/dev/null 2>&1; then
+    python=$(find_python)
+    echo "==> $venv: a new environment with $("$python" --version)"
+    "$python" -m venv --clear "$venv"
+fi
+
+# The files list every package, so nothing may come along unlisted; and wheels only, because
+# a source distribution would run its own code at this point.
+pinned=(--no-deps --require-hashes --only-binary :all:)
+files=()
+for name in "$@"; do
+    files+=(-r "requirements/$name.txt")
+done
+
+if [ ! -x .venv/bin/uv ]; then
+    echo "==> $venv: the installer"
+    .venv/bin/python -m pip install -qq "${pinned[@]}" -r requirements/build.txt
+fi
+
+echo "==> $venv: $*"
+# The list of single packages is dropped; what is being downloaded is shown.
+if ! .venv/bin/uv pip install --python "$venv" "${pinned[@]}" "${files[@]}" 2>&1 |
+    awk '!/^ [-+~] /'; then
+    echo "==> $venv: once more with pip, which reads other settings; this takes a minute"
+    "$venv/bin/python" -m pip install -q "${pinned[@]}" "${files[@]}"
+fi
