@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Protocol
 
 from brokerd.model import Credential, Secret
@@ -10,9 +11,17 @@ from brokerd.model import Credential, Secret
 class Backend(Protocol):
     """One configured place where keys come from.
 
-    Every method may block, and is called in a thread with a deadline. Every error that leaves
-    a backend is one of `brokershim.errors`; none carries a key.
+    Every method but `revision` may block, and is called in a thread with a deadline. Every
+    error that leaves a backend is one of `brokershim.errors`; none carries a key.
     """
+
+    def revision(self) -> Hashable:
+        """Return what changes when a key that was fetched before must be fetched again.
+
+        Called on the event loop at each lease, so it neither blocks nor raises: a backend
+        that cannot tell cheaply returns a constant.
+        """
+        ...
 
     def describe(self, name: str) -> Secret:
         """Return what is known of a secret.
