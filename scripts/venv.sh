@@ -17,8 +17,9 @@ find_python() {
             return
         fi
     done
-    echo "error: found no Python 3.11 to 3.14 with venv and pip (${PYTHON:-python3} is" \
-        "$("${PYTHON:-python3}" --version 2>&1 || true)); install one (Debian: apt install" \
+    name=${PYTHON:-python3}
+    echo "error: found no Python 3.11 to 3.14 with venv and pip ($name is" \
+        "$("$name" --version 2>/dev/null || echo missing)); install one (Debian: apt install" \
         "python3-venv, macOS: brew install python@3.13) or name it: make setup PYTHON=…" >&2
     return 1
 }
@@ -43,9 +44,9 @@ if [ ! -x .venv/bin/uv ]; then
 fi
 
 echo "==> $venv: $*"
-# The list of single packages is dropped; what is being downloaded is shown.
+# Shows what is being downloaded, but not the list of every package.
 if ! .venv/bin/uv pip install --python "$venv" "${pinned[@]}" "${files[@]}" 2>&1 |
-    awk '!/^ [-+~] /'; then
+    awk '!/^ ([-+~]|Downloaded) /'; then
     echo "==> $venv: once more with pip, which reads other settings; this takes a minute"
-    "$venv/bin/python" -m pip install -q "${pinned[@]}" "${files[@]}"
+    "$venv/bin/python" -m pip install -qq "${pinned[@]}" "${files[@]}"
 fi
