@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import count
 
 from brokerd.model import BoundedBy
 
@@ -25,6 +25,7 @@ class Lease:
         bounded_by: What ends the key.
         expires_at: Seconds of `brokerd.clock.now`.
         backend: The backend that the key came from.
+        key_expires_at: When the key itself dies; None if it does not by itself.
         upstream: What to revoke there when it ends, if anything.
         number: Its place in the order of the table, for paging.
     """
@@ -38,6 +39,7 @@ class Lease:
     bounded_by: BoundedBy
     expires_at: float
     backend: str
+    key_expires_at: float | None = None
     upstream: str | None = None
     number: int = 0
 
@@ -117,10 +119,6 @@ class LeaseTable:
         """Return the leases of one secret."""
         return [lease for lease in self if lease.secret == secret]
 
-    def page(self, after: int, size: int) -> list[Lease]:
-        """Return up to ``size`` leases with a greater number than ``after``, in order."""
-        return list(islice(self._after(self._leases.values(), after), size))
-
-    @staticmethod
-    def _after(leases: Iterable[Lease], number: int) -> Iterator[Lease]:
-        return (lease for lease in leases if lease.number > number)
+    def after(self, number: int) -> Iterator[Lease]:
+        """Iterate in order over the leases with a greater number."""
+        return (lease for lease in self._leases.values() if lease.number > number)

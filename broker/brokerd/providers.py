@@ -84,8 +84,11 @@ PROVIDERS: dict[str, Provider] = {
     "azure_ai": Provider((), "AZURE_AI_API_KEY"),
 }
 
+# Not in the middle of a word: "task-management-service-production" holds no OpenAI key.
 _PATTERNS = re.compile(
-    "|".join(f"(?:{p.pattern})" for p in PROVIDERS.values() if p.pattern is not None)
+    "(?<![A-Za-z0-9])(?:"
+    + "|".join(p.pattern for p in PROVIDERS.values() if p.pattern is not None)
+    + ")"
 )
 _VARIABLES: dict[str, str] = {
     variable: name

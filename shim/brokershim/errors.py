@@ -18,6 +18,7 @@
     │   ├── LeaseNotFound
     │   └── ProjectFileNotFound
     ├── DaemonUnreachable        exit 5   nothing listens, or it stopped answering
+    │   └── AlreadyRunning                    a second daemon found the first
     ├── BackendUnavailable       exit 6   the place where keys come from cannot give one now
     │   ├── BackendTimeout
     │   ├── KeyringUnavailable
@@ -42,6 +43,7 @@ from __future__ import annotations
 from typing import Any, Dict, Iterator, Optional, Type
 
 __all__ = [
+    "AlreadyRunning",
     "ApprovalRequired",
     "AuditUnavailable",
     "BackendTimeout",
@@ -227,6 +229,13 @@ class DaemonUnreachable(BrokerError):
 
     kind, code, exit_status = "unreachable", -32050, 5
     hint = "start it with `brokerctl daemon start`, then see `brokerctl daemon logs`"
+
+
+class AlreadyRunning(DaemonUnreachable):
+    """Another daemon of this user runs, so this one does not start."""
+
+    kind, code = "unreachable.already_running", -32051
+    hint = "use the one that runs, or stop it with `brokerctl daemon stop`"
 
 
 class BackendUnavailable(BrokerError):

@@ -1,0 +1,74 @@
+"""``python -I -m brokerd``: run the daemon in the foreground."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable
+
+from brokerd.daemon import Daemon
+from brokerd.harden import harden
+from brokerd.listener import Listener
+from brokershim.errors import BrokerError
+from brokershim.paths import runtime_dir
+
+
+def main() -> int:
+    """Harden, then listen, then serve; return the exit status."""
+    arguments = _parser().parse_args()
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
+    )
+    tell = _teller(arguments.ready_fd)
+    try:
+        asyncio.run(_serve(harden(), lambda: tell("ready")))
+    except BrokerError as error:
+        tell("error " + json.dumps(error.to_wire()))
+        logging.error("%s", error.message)
+        return error.exit_status
+    except OSError as error:
+        failure = BrokerError(f"cannot start: {error.strerror} ({error.filename})")
+        tell("error " + json.dumps(failure.to_wire()))
+        logging.error("%s", failure.message)
+        return failure.exit_status
+    return 0
+
+
+async def _serve(protection: list[str], ready: Callable[[], None]) -> None:
+    listener = Listener(os.path.join(runtime_dir(), "broker.sock"))
+    daemon = Daemon(listener, protection)
+    logging.info("serving %s", listener.path)
+    await daemon.run(ready)
+    logging.info("stopped")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="brokerd", description=__doc__)
+    parser.add_argument(
+        "--ready-fd",
+        type=int,
+        help="descriptor that is told `ready`, or `error` with a JSON-RPC error object",
+    )
+    return parser
+
+
+def _teller(fd: int | None) -> Callable[[str], None]:
+    def tell(line: str) -> None:
+        nonlocal fd
+        if fd is not None:
+            open_fd, fd = fd, None
+            with os.fdopen(open_fd, "w") as file:
+                file.write(line + "\n")
+
+    return tell
+
+
+if __name__ == "__main__":
+    status = main()
+    logging.shutdown()
+    # Not sys.exit: a thread that hangs in a keyring or a backend would hold the process back.
+    os._exit(status)

@@ -1,0 +1,118 @@
+"""What may stand in config.toml, and what does it mean? (The schema is pure.)"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from brokershim.errors import ConfigError
+from brokershim.ownership import OTHERS_WRITE, read_private
+
+MAX_BYTES = 1024 * 1024
+MasterKey = Literal["auto", "keyring", "passphrase"]
+
+
+@dataclass(frozen=True)
+class Config:
+    """The daemon's configuration.
+
+    Attributes:
+        master_key: Where the embedded store's master key comes from; ``auto`` is the keyring
+            of the operating system where there is one, else a passphrase.
+        audit_bytes: Size in bytes at which the audit log goes on in a new file.
+    """
+
+    master_key: MasterKey = "auto"
+    audit_bytes: int = 16 * 1024 * 1024
+
+
+def load(path: str) -> Config:
+    """Read config.toml; without one, everything is at its default.
+
+    Raises:
+        ConfigError: It is no TOML, or holds an unknown key or a wrong value.
+        InsecurePath: Others could change it.
+    """
+    return parse(path, read_toml(path))
+
+
+def parse(path: str, document: Mapping[str, Any]) -> Config:
+    """Return the configuration that a document describes.
+
+    Raises:
+        ConfigError: Naming the file and the key.
+    """
+    check_keys(path, "", document, {"store", "audit"})
+    store = _table(path, document, "store")
+    audit = _table(path, document, "audit")
+    check_keys(path, "store.", store, {"master_key"})
+    check_keys(path, "audit.", audit, {"rotate_bytes"})
+    return Config(_master_key(path, store), _audit_bytes(path, audit))
+
+
+def read_toml(path: str) -> dict[str, Any]:
+    """Return a private TOML file as a document, empty where there is none.
+
+    Raises:
+        ConfigError: It cannot be read as TOML.
+        InsecurePath: Others could change it.
+    """
+    try:
+        data = read_private(path, MAX_BYTES, OTHERS_WRITE)
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
+    return parse_toml(path, data or b"")
+
+
+def parse_toml(path: str, data: bytes) -> dict[str, Any]:
+    """Return TOML bytes as a document.
+
+    Raises:
+        ConfigError: Naming the file, the line and the column, and nothing of the content.
+    """
+    try:
+        return tomllib.loads(data.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} is not UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        where = str(error).rpartition("(")[2].rstrip(")")
+        raise ConfigError(f"{os.fspath(path)} is not TOML ({where})") from None
+
+
+def check_keys(path: str, prefix: str, table: Mapping[str, Any], known: set[str]) -> None:
+    """Refuse a key that means nothing to us: a misspelt limit must not be no limit.
+
+    Raises:
+        ConfigError: Naming the file and the key.
+    """
+    for key in table:
+        if key not in known:
+            raise ConfigError(
+                f"{path}: unknown key {prefix}{key}",
+                hint="known here: " + ", ".join(sorted(prefix + each for each in known)),
+            )
+
+
+def _table(path: str, document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = document.get(key, {})
+    if not isinstance(value, dict):
+        raise ConfigError(f"{path}: {key} is not a table")
+    return value
+
+
+def _master_key(path: str, store: Mapping[str, Any]) -> MasterKey:
+    match store.get("master_key", "auto"):
+        case "auto" | "keyring" | "passphrase" as choice:
+            return choice
+        case _:
+            raise ConfigError(f'{path}: store.master_key is not "auto", "keyring" or "passphrase"')
+
+
+def _audit_bytes(path: str, audit: Mapping[str, Any]) -> int:
+    value = audit.get("rotate_bytes", Config.audit_bytes)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 64 * 1024:
+        raise ConfigError(f"{path}: audit.rotate_bytes is not a number of at least 65536")
+    return value

@@ -1,0 +1,133 @@
+"""Where is a key held between two leases of it, and who fetches it?
+
+Sealed in memory, fetched once however many ask at the same time, and fetched again as soon as
+the backend's revision says so. A credential that the backend made for one lease (it has an
+upstream id) is never kept: it ends with that lease.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, replace
+
+from brokerd.backends.base import Backend
+from brokerd.blocking import Blocking
+from brokerd.model import Credential, Secret
+from brokerd.sealed import Sealed, Sealer
+
+FLOOR_SECONDS = 30.0
+"""A credential with less life left than this is fetched again before it is handed out."""
+
+
+@dataclass(frozen=True)
+class _Kept:
+    secret: Secret
+    credential: Credential
+    """Without its value."""
+    sealed: Sealed
+    revision: Hashable
+
+
+class Credentials:
+    """Keys, sealed while no reply is being made of them.
+
+    Args:
+        backends: The configured backends by name.
+        route: Gives the name of the backend that holds a secret.
+        sealer: Seals what is kept.
+        blocking: Runs what may block.
+        now: The time, in seconds of `brokerd.clock.now`.
+    """
+
+    def __init__(
+        self,
+        backends: Mapping[str, Backend],
+        route: Callable[[str], str],
+        sealer: Sealer,
+        blocking: Blocking,
+        now: Callable[[], float],
+    ) -> None:
+        self._backends = backends
+        self._route = route
+        self._sealer = sealer
+        self._blocking = blocking
+        self._now = now
+        self._kept: dict[str, _Kept] = {}
+        self._flights: dict[str, asyncio.Task[tuple[Secret, Credential]]] = {}
+
+    async def get(self, name: str) -> tuple[Secret, Credential]:
+        """Return a secret's description and its key.
+
+        Raises:
+            SecretNotFound: No backend has it.
+            BackendUnavailable: It cannot be had now, or not in time.
+            Locked: The store that holds it is locked.
+        """
+        kept = self._kept.get(name)
+        if kept is not None and self._is_good(kept):
+            value = self._sealer.open(kept.sealed, name.encode())
+            return kept.secret, replace(kept.credential, value=value)
+        return await self._fetch_once(name)
+
+    async def describe(self, name: str) -> Secret:
+        """Return a secret's description, without fetching its key.
+
+        Raises:
+            SecretNotFound: No backend has it.
+            BackendUnavailable: It cannot be told now, or not in time.
+            Locked: The store that holds it is locked.
+        """
+        kept = self._kept.get(name)
+        if kept is not None and self._is_good(kept):
+            return kept.secret
+        return await self._blocking.run(
+            f"the backend of {name}", self._backend(name).describe, name
+        )
+
+    def forget(self, name: str, version: str) -> None:
+        """Drop a key that a provider refused, unless a newer one has taken its place."""
+        kept = self._kept.get(name)
+        if kept is not None and kept.credential.version == version:
+            del self._kept[name]
+
+    def clear(self) -> None:
+        """Drop every key."""
+        self._kept.clear()
+
+    def _is_good(self, kept: _Kept) -> bool:
+        ends = kept.credential.expires_at
+        alive = ends is None or ends - self._now() > FLOOR_SECONDS
+        return alive and kept.revision == self._backend(kept.secret.name).revision()
+
+    def _backend(self, name: str) -> Backend:
+        return self._backends[self._route(name)]
+
+    async def _fetch_once(self, name: str) -> tuple[Secret, Credential]:
+        """Join the fetch that is under way, or start one.
+
+        What was made for one lease is not shared: ending that lease would end the others' key.
+        """
+        flight = self._flights.get(name)
+        if flight is not None:
+            secret, credential = await asyncio.shield(flight)
+            if credential.upstream is None:
+                return secret, credential
+            return await self._fetch(name)
+        flight = asyncio.get_running_loop().create_task(self._fetch(name))
+        self._flights[name] = flight
+        flight.add_done_callback(lambda _: self._flights.pop(name, None))
+        # Shielded: a caller that gives up must not take the others' key away.
+        return await asyncio.shield(flight)
+
+    async def _fetch(self, name: str) -> tuple[Secret, Credential]:
+        backend = self._backend(name)
+        # Taken before the fetch: a change while it runs makes what it brings stale at once.
+        revision = backend.revision()
+        what = f"the backend of {name}"
+        secret = await self._blocking.run(what, backend.describe, name)
+        credential = await self._blocking.run(what, backend.fetch, name)
+        if credential.upstream is None:
+            sealed = self._sealer.seal(credential.value, name.encode())
+            self._kept[name] = _Kept(secret, replace(credential, value=b""), sealed, revision)
+        return secret, credential

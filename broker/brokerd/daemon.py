@@ -1,0 +1,197 @@
+"""How is the daemon put together, and how does it end? (The composition root.)"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Callable, Mapping
+
+from brokerd import clock, config
+from brokerd.audit import AuditLog, GroupCommit
+from brokerd.backends.base import Backend
+from brokerd.backends.embedded import EmbeddedBackend
+from brokerd.blocking import Blocking
+from brokerd.connection import Connection
+from brokerd.credentials import Credentials
+from brokerd.ending import Endings, Reason
+from brokerd.journal import Journal
+from brokerd.leases import LeaseTable
+from brokerd.listener import Listener
+from brokerd.peer import PINNED_BY
+from brokerd.policyfile import PolicyFile
+from brokerd.refusals import Refusals
+from brokerd.sealed import Sealer
+from brokerd.server import Server
+from brokerd.service.control import Control, Facts
+from brokerd.service.leasing import Leasing
+from brokerd.service.opening import Opening
+from brokerd.service.parts import Parts
+from brokerd.service.storing import Storing
+from brokerd.service.trusting import Trusting
+from brokerd.service.verbs import Verbs
+from brokerd.sessions import SessionTable
+from brokerd.store import Store
+from brokerd.upstream import Upstream
+from brokershim import wire
+from brokershim.errors import BrokerError
+from brokershim.ownership import make_private_dir
+from brokershim.paths import config_dir, state_dir
+
+_TICK_SECONDS = 1.0
+_SETTLE_SECONDS = 5.0
+_EMBEDDED = "embedded"
+_log = logging.getLogger(__name__)
+
+
+class Daemon:
+    """One daemon, from its start to its end.
+
+    Args:
+        listener: The socket it answers on.
+        protection: What was done to harden the process.
+        more_backends: Backends besides the embedded store, by name.
+        route: Gives the name of the backend that holds a secret.
+
+    Raises:
+        BrokerError: A file of ours is damaged, insecure or in use, or a setting is wrong.
+    """
+
+    def __init__(
+        self,
+        listener: Listener,
+        protection: list[str],
+        more_backends: Mapping[str, Backend] | None = None,
+        route: Callable[[str], str] = lambda name: _EMBEDDED,
+    ) -> None:
+        make_private_dir(config_dir())
+        make_private_dir(state_dir())
+        settings = config.load(os.path.join(config_dir(), "config.toml"))
+        self._listener = listener
+        self._stopping = asyncio.Event()
+        self._sealer = Sealer()
+        self._blocking = Blocking()
+        self._store = Store(os.path.join(state_dir(), "secrets.sealed"), settings.master_key)
+        self._audit_log = AuditLog(os.path.join(state_dir(), "audit"), settings.audit_bytes)
+        self._journal = Journal(os.path.join(state_dir(), "journal.jsonl"))
+        self._audit = GroupCommit(self._audit_log)
+        self._leases, self._sessions = LeaseTable(), SessionTable()
+        backends = {_EMBEDDED: EmbeddedBackend(self._store), **(more_backends or {})}
+        self._upstream = Upstream(backends, self._journal, self._audit, self._blocking)
+        self._endings = Endings(self._leases, self._audit, self._upstream, self._notify)
+        self._refusals = Refusals(self._audit, clock.now)
+        self._policy = PolicyFile(os.path.join(config_dir(), "policy.toml"))
+        self._parts = Parts(
+            leases=self._leases,
+            sessions=self._sessions,
+            policy=self._policy,
+            credentials=Credentials(backends, route, self._sealer, self._blocking, clock.now),
+            endings=self._endings,
+            upstream=self._upstream,
+            audit=self._audit,
+            audit_log=self._audit_log,
+            refusals=self._refusals,
+            store=self._store,
+            blocking=self._blocking,
+            now=clock.now,
+        )
+        self._server = self._make_server()
+        self._verbs = self._make_verbs([*protection, f"keys sealed: {self._sealer.kind}"])
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Serve until told to stop, then end everything in order.
+
+        Args:
+            ready: Called once the daemon answers.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        await self._audit.record("daemon.started", pid=os.getpid())
+        self._upstream.resume()
+        self._server.start()
+        self._tick()
+        ready()
+        await self._stopping.wait()
+        await self._end()
+
+    async def _end(self) -> None:
+        """Take no more requests, end every lease, and tell the audit."""
+        self._listener.close()
+        self._endings.end(self._leases, Reason.STOPPED)
+        await self._endings.settle()
+        self._server.close()
+        await self._upstream.settle(_SETTLE_SECONDS)
+        await self._audit.record("daemon.stopped", pid=os.getpid())
+        self._blocking.close()
+        self._audit_log.close()
+        self._journal.close()
+
+    def _tick(self) -> None:
+        """Do what is due, and come back when the next lease ends, or soon."""
+        now = clock.now()
+        self._endings.end(self._leases.expired(now), Reason.EXPIRED)
+        self._server.close_idle()
+        self._follow_policy()
+        if not self._listener.is_ours():
+            _log.error("the socket was removed or replaced: stopping")
+            self._stopping.set()
+        due = min(self._leases.next_expiry() or now + _TICK_SECONDS, now + _TICK_SECONDS)
+        asyncio.get_running_loop().call_later(max(due - now, 0.05), self._tick)
+
+    def _follow_policy(self) -> None:
+        """End what the policy, as it stands now, would not give."""
+        for lease in self._leases:
+            session = self._sessions.get(lease.session)
+            if session is None:
+                continue
+            try:
+                approved = lease.secret in session.approved
+                self._policy.current().max_ttl(session.asker, lease.secret, approved)
+            except BrokerError:
+                self._endings.end([lease], Reason.POLICY)
+
+    def _make_server(self) -> Server:
+        return Server(
+            self._listener.socket,
+            self._handle,
+            self._holds,
+            self._closed,
+            self._refused,
+            clock.now,
+        )
+
+    def _make_verbs(self, protection: list[str]) -> Verbs:
+        facts = Facts(
+            protection=[*protection, f"callers pinned by {PINNED_BY}"],
+            started=clock.now(),
+            connections=lambda: len(self._server),
+            stop=self._stop_soon,
+        )
+        parts = self._parts
+        return Verbs(
+            Control(parts, facts), Leasing(parts), Opening(parts), Storing(parts), Trusting(parts)
+        )
+
+    async def _handle(self, connection: Connection, request: wire.Request) -> dict[str, object]:
+        return await self._verbs.call(connection, request.method, request.params)
+
+    def _holds(self, number: int) -> bool:
+        return self._leases.holds_any(number) or self._sessions.opened_on(number)
+
+    def _notify(self, number: int, method: str, params: Mapping[str, str]) -> None:
+        self._server.notify(number, method, params)
+
+    def _closed(self, number: int) -> None:
+        self._endings.end(self._leases.of_connection(number), Reason.HOLDER_GONE)
+
+    def _refused(self, error: BrokerError) -> None:
+        task = asyncio.get_running_loop().create_task(self._refusals.record(error))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _stop_soon(self) -> None:
+        """Stop in a moment: the reply to who asked goes out first."""
+        asyncio.get_running_loop().call_later(0.01, self._stopping.set)

@@ -1,0 +1,1 @@
+"""What can a client ask for? One module for each noun, one method for each verb."""

@@ -1,0 +1,71 @@
+"""daemon.* and audit.*: the daemon itself."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from brokerd.service.parts import Caller, Parts
+from brokershim import __version__
+from brokershim.errors import BrokerError
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of the daemon from outside its parts.
+
+    Attributes:
+        protection: What `brokerd.harden`, the sealer and the peer check achieved.
+        started: When, in seconds of `brokerd.clock.now`.
+        connections: How many connections are open.
+        stop: Ends the daemon.
+    """
+
+    protection: list[str]
+    started: float
+    connections: Callable[[], int]
+    stop: Callable[[], None]
+
+
+class Control:
+    """Tells of the daemon, and ends it."""
+
+    def __init__(self, parts: Parts, facts: Facts) -> None:
+        self._parts = parts
+        self._facts = facts
+
+    async def status(self, caller: Caller) -> dict[str, Any]:
+        """Return how the daemon fares."""
+        del caller
+        parts, facts = self._parts, self._facts
+        return {
+            "pid": os.getpid(),
+            "version": __version__,
+            "uptime": round(parts.now() - facts.started, 1),
+            "sessions": len(parts.sessions),
+            "leases": len(parts.leases),
+            "connections": facts.connections(),
+            "store": asdict(parts.store.status()),
+            "audit": parts.audit_log.head._asdict(),
+            "policy": self._policy(),
+            "protection": facts.protection,
+        }
+
+    async def stop(self, caller: Caller) -> dict[str, Any]:
+        """End the daemon, once this reply is on its way."""
+        del caller
+        self._facts.stop()
+        return {}
+
+    async def head(self, caller: Caller) -> dict[str, Any]:
+        """Return the audit log's last number and hash, to hold the file against."""
+        del caller
+        return dict(self._parts.audit_log.head._asdict())
+
+    def _policy(self) -> dict[str, Any]:
+        try:
+            return {"grants": len(self._parts.policy.current().grants), "error": None}
+        except BrokerError as error:
+            return {"grants": 0, "error": error.message}

@@ -1,0 +1,220 @@
+"""lease.*: the six steps of a lease's life, in order, from the request to the reply."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from brokerd.credentials import FLOOR_SECONDS
+from brokerd.ending import Reason
+from brokerd.leases import Lease
+from brokerd.model import Credential, Secret
+from brokerd.service.paging import number_of, page
+from brokerd.service.parts import Caller, Parts
+from brokerd.sessions import Session
+from brokershim.errors import (
+    BackendUnavailable,
+    BrokerError,
+    InvalidParams,
+    LeaseNotFound,
+    NotGranted,
+    PeerGone,
+)
+from brokershim.reference import check_name
+
+
+class Leasing:
+    """Gives, renews and ends leases."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def acquire(
+        self, caller: Caller, *, secret: str, session: str | None = None
+    ) -> dict[str, Any]:
+        """Lease a secret to the calling process; the reply holds the key."""
+        check_name(secret)
+        try:
+            return await self._acquire(caller, secret, session)
+        except BrokerError as error:
+            peer = caller.peer
+            await self._parts.refusals.record(
+                error, secret=secret, pid=peer.pid, executable=peer.executable()
+            )
+            raise
+
+    async def _acquire(self, caller: Caller, name: str, label: str | None) -> dict[str, Any]:
+        parts = self._parts
+        session = parts.sessions.require(caller.peer, label)
+        limit = self._granted(session, name)
+        secret, credential = await parts.credentials.get(name)
+        lease = self._lease(caller, session, secret, credential, limit)
+        # From here on the lease can be revoked, and is, should any step below fail.
+        parts.leases.add(lease)
+        try:
+            parts.upstream.opened(lease)
+            parts.sessions.confirm(caller.peer, session)
+            await self._audit(caller, lease)
+            self._still_live(caller, lease)
+        except BrokerError:
+            parts.endings.end([lease], Reason.HOLDER_GONE)
+            raise
+        return {
+            **self._terms(lease),
+            "secret": name,
+            "value": credential.value.decode("ascii"),
+            "hosts": list(secret.hosts),
+            "bounded_by": lease.bounded_by.value,
+        }
+
+    async def renew(self, caller: Caller, *, lease: str) -> dict[str, Any]:
+        """Give a lease more time, on the same conditions under which it was given."""
+        parts, held = self._parts, self._held(caller, lease)
+        session = parts.sessions.require(caller.peer, held.session)
+        limit = self._granted(session, held.secret)
+        secret = await parts.credentials.describe(held.secret)
+        if held.upstream is None and secret.version != held.version:
+            parts.endings.end([held], Reason.ROTATED)
+        ttl = min(limit or secret.max_ttl, secret.max_ttl)
+        expires_at = _expiry(parts.now(), ttl, held.key_expires_at)
+        self._still_live(caller, held)
+        await parts.audit.record("lease.renewed", lease=held.id, secret=held.secret)
+        self._still_live(caller, held)
+        parts.leases.extend(held, expires_at)
+        return self._terms(held)
+
+    async def report(self, caller: Caller, *, lease: str, status: int) -> dict[str, Any]:
+        """Take in that the provider refused the key: the lease ends, the key is fetched anew."""
+        if status not in (401, 403):
+            raise InvalidParams("status is not 401 or 403")
+        held = self._held(caller, lease)
+        self._parts.credentials.forget(held.secret, held.version)
+        self._parts.endings.end([held], Reason.REJECTED)
+        return {}
+
+    async def release(self, caller: Caller, *, lease: str) -> dict[str, Any]:
+        """End a lease that its holder is done with."""
+        self._parts.endings.end([self._held(caller, lease)], Reason.RELEASED)
+        return {}
+
+    async def revoke(
+        self, caller: Caller, *, lease: str | None = None, all: bool = False
+    ) -> dict[str, Any]:
+        """End one lease, or all, by hand; its session may not lease that secret again."""
+        del caller
+        if (lease is None) is not all:
+            raise InvalidParams("give either lease or all")
+        chosen = list(self._parts.leases) if lease is None else [self._live(lease)]
+        for each in chosen:
+            session = self._parts.sessions.get(each.session)
+            if session is not None:
+                session.barred.add(each.secret)
+        ended = self._parts.endings.end(chosen, Reason.REVOKED)
+        await self._parts.endings.settle()
+        return {"revoked": ended}
+
+    async def list(self, caller: Caller, *, after: str | None = None) -> dict[str, Any]:
+        """Return one page of the live leases, without their keys."""
+        del caller
+        later = self._parts.leases.after(number_of(after))
+        return page("leases", later, self._row, lambda lease: str(lease.number))
+
+    def _granted(self, session: Session, name: str) -> float | None:
+        if name not in session.secrets:
+            raise NotGranted(f"session {session.id} was not opened for {name}")
+        if name in session.barred:
+            raise NotGranted(
+                f"the lease of {name} in session {session.id} was revoked by hand",
+                hint="start the program again with `brokerctl run`",
+            )
+        policy = self._parts.policy.current()
+        return policy.max_ttl(session.asker, name, name in session.approved)
+
+    def _lease(
+        self,
+        caller: Caller,
+        session: Session,
+        secret: Secret,
+        credential: Credential,
+        limit: float | None,
+    ) -> Lease:
+        now = self._parts.now()
+        ttl = min(limit or secret.max_ttl, secret.max_ttl)
+        return Lease(
+            id=secrets.token_hex(8),
+            secret=secret.name,
+            version=credential.version,
+            session=session.id,
+            connection=caller.number,
+            pid=caller.peer.pid,
+            bounded_by=credential.bounded_by,
+            expires_at=_expiry(now, ttl, credential.expires_at),
+            key_expires_at=credential.expires_at,
+            backend=secret.backend,
+            upstream=credential.upstream,
+        )
+
+    async def _audit(self, caller: Caller, lease: Lease) -> None:
+        await self._parts.audit.record(
+            "lease.acquired",
+            lease=lease.id,
+            secret=lease.secret,
+            version=lease.version,
+            session=lease.session,
+            pid=lease.pid,
+            executable=caller.peer.executable(),
+            seconds=round(lease.expires_at - self._parts.now()),
+            bounded_by=lease.bounded_by.value,
+        )
+
+    def _still_live(self, caller: Caller, lease: Lease) -> None:
+        """Look once more, after waiting: it may have been revoked, or nobody be there."""
+        if self._parts.leases.get(lease.id) is not lease:
+            raise LeaseNotFound(f"lease {lease.id} has ended", hint="acquire another")
+        if not (caller.open and caller.peer.alive()):
+            raise PeerGone(f"process {lease.pid} has ended")
+
+    def _held(self, caller: Caller, lease_id: str) -> Lease:
+        lease = self._live(lease_id)
+        if lease.connection != caller.number:
+            raise LeaseNotFound(f"this connection holds no lease {lease_id[:64]!r}")
+        return lease
+
+    def _live(self, lease_id: str) -> Lease:
+        lease = self._parts.leases.get(lease_id)
+        if lease is None:
+            raise LeaseNotFound(f"no live lease {lease_id[:64]!r}")
+        return lease
+
+    def _terms(self, lease: Lease) -> dict[str, Any]:
+        left = lease.expires_at - self._parts.now()
+        return {
+            "lease": lease.id,
+            "version": lease.version,
+            "expires_in": round(left, 3),
+            "floor": round(min(FLOOR_SECONDS, left / 4), 3),
+        }
+
+    def _row(self, lease: Lease) -> dict[str, Any]:
+        return {
+            "lease": lease.id,
+            "secret": lease.secret,
+            "version": lease.version,
+            "session": lease.session,
+            "pid": lease.pid,
+            "bounded_by": lease.bounded_by.value,
+            "expires_in": round(lease.expires_at - self._parts.now(), 3),
+        }
+
+
+def _expiry(now: float, ttl: float, key_expires_at: float | None) -> float:
+    """Return when a lease ends: after its own time, and never after its key.
+
+    Raises:
+        BackendUnavailable: The key is about to die.
+    """
+    if key_expires_at is None:
+        return now + ttl
+    if key_expires_at - now < FLOOR_SECONDS:
+        raise BackendUnavailable("the key is about to expire", hint="try again in a moment")
+    return min(now + ttl, key_expires_at)

@@ -1,0 +1,49 @@
+"""What do the verbs work with? The daemon's parts, put together once in `brokerd.daemon`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from brokerd.audit import AuditLog, GroupCommit
+from brokerd.blocking import Blocking
+from brokerd.credentials import Credentials
+from brokerd.ending import Endings
+from brokerd.leases import LeaseTable
+from brokerd.peer import Peer
+from brokerd.policyfile import PolicyFile
+from brokerd.refusals import Refusals
+from brokerd.sessions import SessionTable
+from brokerd.store import Store
+from brokerd.upstream import Upstream
+
+
+class Caller(Protocol):
+    """Who asks: one connection, and the process at its other end."""
+
+    number: int
+    peer: Peer
+
+    @property
+    def open(self) -> bool:
+        """Whether the connection still stands."""
+        ...
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The daemon's parts, as the verbs see them."""
+
+    leases: LeaseTable
+    sessions: SessionTable
+    policy: PolicyFile
+    credentials: Credentials
+    endings: Endings
+    upstream: Upstream
+    audit: GroupCommit
+    audit_log: AuditLog
+    refusals: Refusals
+    store: Store
+    blocking: Blocking
+    now: Callable[[], float]

@@ -1,0 +1,121 @@
+"""Which method of the wire is which verb, and what parameters does it take?
+
+A verb's keyword parameters are its schema: their names, their types, and which have a default.
+Anything else in a request is refused.
+"""
+
+from __future__ import annotations
+
+import inspect
+import types
+import typing
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from brokerd.service.control import Control
+from brokerd.service.leasing import Leasing
+from brokerd.service.opening import Opening
+from brokerd.service.parts import Caller
+from brokerd.service.storing import Storing
+from brokerd.service.trusting import Trusting
+from brokershim.errors import InvalidParams, UnknownMethod
+
+_Verb = Callable[..., Awaitable[dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class _Method:
+    verb: _Verb
+    required: frozenset[str]
+    types: Mapping[str, Any]
+
+
+class Verbs:
+    """All methods of docs/protocol.md but `hello`, which the connection itself answers."""
+
+    def __init__(
+        self,
+        control: Control,
+        leasing: Leasing,
+        opening: Opening,
+        storing: Storing,
+        trusting: Trusting,
+    ) -> None:
+        verbs: dict[str, _Verb] = {
+            "daemon.status": control.status,
+            "daemon.stop": control.stop,
+            "audit.head": control.head,
+            "lease.acquire": leasing.acquire,
+            "lease.renew": leasing.renew,
+            "lease.report": leasing.report,
+            "lease.release": leasing.release,
+            "lease.revoke": leasing.revoke,
+            "lease.list": leasing.list,
+            "session.open": opening.open,
+            "session.approve": opening.approve,
+            "session.list": opening.list,
+            "project.show": trusting.show,
+            "project.allow": trusting.allow,
+            "secret.set": storing.set,
+            "secret.list": storing.list,
+            "secret.show": storing.show,
+            "secret.remove": storing.remove,
+            "secret.rollback": storing.rollback,
+            "store.unlock": storing.unlock,
+            "store.lock": storing.lock,
+        }
+        self._methods = {name: _method(verb) for name, verb in verbs.items()}
+
+    async def call(self, caller: Caller, name: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Carry out a request and return its result.
+
+        Raises:
+            UnknownMethod: There is no such method.
+            InvalidParams: A parameter is missing, unknown, or of the wrong type.
+            BrokerError: What the verb says.
+        """
+        method = self._methods.get(name)
+        if method is None:
+            raise UnknownMethod(f"no method {name[:64]!r}")
+        _check(method, params)
+        return await method.verb(caller, **params)
+
+
+def _method(verb: _Verb) -> _Method:
+    parameters = inspect.signature(verb).parameters.values()
+    named = [each for each in parameters if each.kind is inspect.Parameter.KEYWORD_ONLY]
+    required = frozenset(each.name for each in named if each.default is each.empty)
+    hints = typing.get_type_hints(verb)
+    return _Method(verb, required, {each.name: hints[each.name] for each in named})
+
+
+def _check(method: _Method, params: Mapping[str, Any]) -> None:
+    missing = method.required - params.keys()
+    if missing:
+        raise InvalidParams(f"missing: {', '.join(sorted(missing))}")
+    for name, value in params.items():
+        if name not in method.types:
+            raise InvalidParams(f"unknown parameter {name[:64]!r}")
+        if not _fits(value, method.types[name]):
+            raise InvalidParams(f"{name} has the wrong type")
+
+
+def _fits(value: Any, wanted: Any) -> bool:
+    """Return whether a JSON value is of a type; true is no number, and NUL is in no text."""
+    origin, arguments = typing.get_origin(wanted), typing.get_args(wanted)
+    if origin is types.UnionType:
+        return any(_fits(value, each) for each in arguments)
+    if origin is list:
+        return isinstance(value, list) and all(_fits(each, arguments[0]) for each in value)
+    if origin is dict:
+        return isinstance(value, dict) and all(
+            _fits(key, arguments[0]) and _fits(each, arguments[1]) for key, each in value.items()
+        )
+    if wanted is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if wanted is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if wanted is str:
+        return isinstance(value, str) and "\0" not in value
+    return isinstance(value, wanted)

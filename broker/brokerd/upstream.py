@@ -1,0 +1,96 @@
+"""Is every credential that a backend made for a lease ended there too, even after a crash?
+
+The journal names it before the key goes out, and forgets it once the backend has ended it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+from brokerd.audit import GroupCommit
+from brokerd.backends.base import Backend
+from brokerd.blocking import Blocking
+from brokerd.journal import Journal
+from brokerd.leases import Lease
+from brokershim.errors import AuditUnavailable, BrokerError
+
+_FIRST_RETRY_SECONDS = 1.0
+_LAST_RETRY_SECONDS = 60.0
+_log = logging.getLogger(__name__)
+
+
+class Upstream:
+    """Ends credentials at the backends that made them, and tries until they are.
+
+    Args:
+        backends: The configured backends by name.
+        journal: What is open upstream.
+        audit: Told of each revocation.
+        blocking: Runs what may block.
+    """
+
+    def __init__(
+        self,
+        backends: Mapping[str, Backend],
+        journal: Journal,
+        audit: GroupCommit,
+        blocking: Blocking,
+    ) -> None:
+        self._backends = backends
+        self._journal = journal
+        self._audit = audit
+        self._blocking = blocking
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def opened(self, lease: Lease) -> None:
+        """Write down what has to be revoked when the lease ends, before its key goes out.
+
+        Raises:
+            AuditUnavailable: It cannot be written, so the key must not go out.
+        """
+        if lease.upstream is not None:
+            self._journal.opened(lease.id, lease.backend, lease.upstream)
+
+    def ended(self, lease: Lease) -> None:
+        """Begin to revoke what the lease's backend made for it."""
+        if lease.upstream is not None:
+            self._begin(lease.id, lease.backend, lease.upstream)
+
+    def resume(self) -> None:
+        """Begin to revoke what a daemon before this one left open."""
+        for entry in self._journal.pending():
+            self._begin(entry.lease, entry.backend, entry.upstream)
+
+    async def settle(self, seconds: float) -> None:
+        """Wait a while for what is under way; the journal keeps the rest for the next start."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=seconds)
+
+    def _begin(self, lease_id: str, backend: str, upstream: str) -> None:
+        task = asyncio.get_running_loop().create_task(self._revoke(lease_id, backend, upstream))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _revoke(self, lease_id: str, backend: str, upstream: str) -> None:
+        pause = _FIRST_RETRY_SECONDS
+        while not await self._try(lease_id, backend, upstream):
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LAST_RETRY_SECONDS)
+
+    async def _try(self, lease_id: str, backend: str, upstream: str) -> bool:
+        known = self._backends.get(backend)
+        if known is None:  # taken out of the configuration since; kept in the journal
+            _log.warning("lease %s: backend %s is not configured any more", lease_id, backend)
+            return False
+        try:
+            await self._blocking.run(f"backend {backend}", known.revoke, upstream)
+            self._journal.closed(lease_id)
+            await self._audit.record("upstream.revoked", lease=lease_id, backend=backend)
+        except AuditUnavailable as error:
+            _log.error("lease %s was revoked, which the audit does not say: %s", lease_id, error)
+        except BrokerError as error:
+            _log.warning("lease %s is not revoked yet: %s", lease_id, error)
+            return False
+        return True
