@@ -32,7 +32,7 @@ $(READY): .venv/.pins pyproject.toml
 .PHONY: setup-full
 setup-full: $(READY) .venv-oldest/.pins .venv-newest/.pins ## the same, with system packages and the LiteLLM versions
 	@scripts/system-packages.sh dbus-run-session=dbus gnome-keyring-daemon=gnome-keyring \
-		fish=fish zsh=zsh chromium=chromium
+		fish=fish zsh=zsh ssh-agent=openssh-client chromium=chromium
 
 .PHONY: demo
 demo: $(READY) ## see an unchanged app make a call with a key that is nowhere
