@@ -16,6 +16,8 @@ from brokerd.listener import Listener
 from brokershim.errors import BrokerError
 from brokershim.paths import runtime_dir
 
+_log = logging.getLogger("brokerd")
+
 
 def main() -> int:
     """Harden, then listen, then serve; return the exit status."""
@@ -28,12 +30,12 @@ def main() -> int:
         asyncio.run(_serve(harden(), lambda: tell("ready")))
     except BrokerError as error:
         tell("error " + json.dumps(error.to_wire()))
-        logging.error("%s", error.message)
+        _log.error("%s", error.message)
         return error.exit_status
     except OSError as error:
         failure = BrokerError(f"cannot start: {error.strerror} ({error.filename})")
         tell("error " + json.dumps(failure.to_wire()))
-        logging.error("%s", failure.message)
+        _log.error("%s", failure.message)
         return failure.exit_status
     return 0
 
@@ -41,9 +43,9 @@ def main() -> int:
 async def _serve(protection: list[str], ready: Callable[[], None]) -> None:
     listener = Listener(os.path.join(runtime_dir(), "broker.sock"))
     daemon = Daemon(listener, protection)
-    logging.info("serving %s", listener.path)
+    _log.info("serving %s", listener.path)
     await daemon.run(ready)
-    logging.info("stopped")
+    _log.info("stopped")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -6,7 +6,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args
 
 from brokershim.errors import ConfigError
 from brokershim.ownership import OTHERS_WRITE, read_private
@@ -104,11 +104,11 @@ def _table(path: str, document: Mapping[str, Any], key: str) -> Mapping[str, Any
 
 
 def _master_key(path: str, store: Mapping[str, Any]) -> MasterKey:
-    match store.get("master_key", "auto"):
-        case "auto" | "keyring" | "passphrase" as choice:
-            return choice
-        case _:
-            raise ConfigError(f'{path}: store.master_key is not "auto", "keyring" or "passphrase"')
+    found = store.get("master_key", "auto")
+    for known in get_args(MasterKey):
+        if found == known:
+            return cast(MasterKey, known)
+    raise ConfigError(f"{path}: store.master_key is none of {', '.join(get_args(MasterKey))}")
 
 
 def _audit_bytes(path: str, audit: Mapping[str, Any]) -> int:

@@ -9,7 +9,8 @@ import signal
 from collections.abc import Callable, Mapping
 
 from brokerd import clock, config
-from brokerd.audit import AuditLog, GroupCommit
+from brokerd.audit.group import GroupCommit
+from brokerd.audit.log import AuditLog
 from brokerd.backends.base import Backend
 from brokerd.backends.embedded import EmbeddedBackend
 from brokerd.blocking import Blocking
@@ -63,7 +64,7 @@ class Daemon:
         listener: Listener,
         protection: list[str],
         more_backends: Mapping[str, Backend] | None = None,
-        route: Callable[[str], str] = lambda name: _EMBEDDED,
+        route: Callable[[str], str] = lambda _: _EMBEDDED,
     ) -> None:
         make_private_dir(config_dir())
         make_private_dir(state_dir())

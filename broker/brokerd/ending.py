@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from enum import Enum
+from enum import StrEnum
 
-from brokerd.audit import GroupCommit
+from brokerd.audit.group import GroupCommit
 from brokerd.leases import Lease, LeaseTable
 from brokerd.upstream import Upstream
 from brokershim.errors import AuditUnavailable
@@ -21,7 +21,7 @@ Notify = Callable[[int, str, Mapping[str, str]], None]
 """Tells the holder on a connection: its number, the notification's method and params."""
 
 
-class Reason(str, Enum):
+class Reason(StrEnum):
     """Why a lease ended, as the audit says it."""
 
     EXPIRED = "expired"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 
 
-class BoundedBy(str, Enum):
+class BoundedBy(StrEnum):
     """What ends a lease's key: the honest part of a lease."""
 
     PROVIDER = "provider"

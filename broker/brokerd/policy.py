@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from fnmatch import fnmatchcase
 
 from brokershim.errors import ApprovalRequired, NotGranted
 
 
-class Approval(str, Enum):
+class Approval(StrEnum):
     """Whether a person is asked."""
 
     NONE = "none"
@@ -70,7 +70,7 @@ class Grant:
         return self.folder is not None and _is_within(asker.folder, self.folder)
 
 
-class Trust(str, Enum):
+class Trust(StrEnum):
     """What is thought of a broker.toml."""
 
     NEW = "new"

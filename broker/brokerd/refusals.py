@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from brokerd.audit import GroupCommit
+from brokerd.audit.group import GroupCommit
 from brokershim.errors import AuditUnavailable, BrokerError
 
 _BURST = 50.0
@@ -37,9 +37,7 @@ class Refusals:
             return
         left_out, self._left_out = self._left_out, 0
         try:
-            await self._audit.record(
-                "request.refused", kind=error.kind, left_out=left_out, **facts
-            )
+            await self._audit.record("request.refused", kind=error.kind, left_out=left_out, **facts)
         except AuditUnavailable as unwritten:
             _log.error("a refusal is not in the audit: %s", unwritten)
 

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 
-from brokerd.audit import GroupCommit
+from brokerd.audit.group import GroupCommit
 from brokerd.backends.base import Backend
 from brokerd.blocking import Blocking
 from brokerd.journal import Journal

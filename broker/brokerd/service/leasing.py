@@ -98,7 +98,11 @@ class Leasing:
         return {}
 
     async def revoke(
-        self, caller: Caller, *, lease: str | None = None, all: bool = False
+        self,
+        caller: Caller,
+        *,
+        lease: str | None = None,
+        all: bool = False,  # noqa: A002  (the wire's name for it)
     ) -> dict[str, Any]:
         """End one lease, or all, by hand; its session may not lease that secret again."""
         del caller
@@ -113,7 +117,7 @@ class Leasing:
         await self._parts.endings.settle()
         return {"revoked": ended}
 
-    async def list(self, caller: Caller, *, after: str | None = None) -> dict[str, Any]:
+    async def list_all(self, caller: Caller, *, after: str | None = None) -> dict[str, Any]:
         """Return one page of the live leases, without their keys."""
         del caller
         later = self._parts.leases.after(number_of(after))

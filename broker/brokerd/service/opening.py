@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from brokerd import project as projects
@@ -60,9 +60,7 @@ class Opening:
         session = await self._add(caller, launch)
         return {"session": session.id, "env": wanted, "pending": self._pending(session)}
 
-    async def approve(
-        self, caller: Caller, *, session: str, secrets: list[str]
-    ) -> dict[str, Any]:
+    async def approve(self, caller: Caller, *, session: str, secrets: list[str]) -> dict[str, Any]:
         """Take in that a person at the session's terminal said yes."""
         opened = self._parts.sessions.get(session)
         if opened is None or opened.connection != caller.number:
@@ -76,7 +74,7 @@ class Opening:
         opened.approved.update(secrets)
         return {}
 
-    async def list(self, caller: Caller, *, after: str | None = None) -> dict[str, Any]:
+    async def list_all(self, caller: Caller, *, after: str | None = None) -> dict[str, Any]:
         """Return one page of the live sessions."""
         del caller
         later = self._parts.sessions.after(number_of(after))
@@ -128,7 +126,7 @@ class Opening:
         before = parts.sessions.rooted_at(caller.peer.pid)
         if before is not None:
             await self.end(before, "its root opened another session")
-        opened_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        opened_at = datetime.now(UTC).isoformat(timespec="seconds")
         session = parts.sessions.add(caller.peer, launch, opened_at, caller.number)
         try:
             await parts.audit.record("session.opened", **_facts(session))

@@ -11,6 +11,7 @@ from brokershim.wire import MAX_LINE
 
 _ROOM = MAX_LINE // 2
 """Bytes of rows in one page: well under a line, whatever the last row adds."""
+_DIGITS = 18
 _Entry = TypeVar("_Entry")
 
 
@@ -22,7 +23,7 @@ def number_of(after: str | None) -> int:
     """
     if after is None:
         return 0
-    if not after.isascii() or not after.isdigit() or len(after) > 18:
+    if not after.isascii() or not after.isdigit() or len(after) > _DIGITS:
         raise InvalidParams("after is not the next of an earlier page")
     return int(after)
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from brokerd.audit import AuditLog, GroupCommit
+from brokerd.audit.group import GroupCommit
+from brokerd.audit.log import AuditLog
 from brokerd.blocking import Blocking
 from brokerd.credentials import Credentials
 from brokerd.ending import Endings

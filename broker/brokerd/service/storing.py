@@ -43,7 +43,7 @@ class Storing:
         await self._changed(name, Reason.ROTATED)
         return {"name": name, "version": version, "created": created}
 
-    async def list(self, caller: Caller, *, after: str | None = None) -> dict[str, Any]:
+    async def list_all(self, caller: Caller, *, after: str | None = None) -> dict[str, Any]:
         """Return one page of the secrets, by name."""
         del caller
         found = await self._parts.blocking.run("the embedded store", self._parts.store.list)

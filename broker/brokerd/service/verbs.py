@@ -51,14 +51,14 @@ class Verbs:
             "lease.report": leasing.report,
             "lease.release": leasing.release,
             "lease.revoke": leasing.revoke,
-            "lease.list": leasing.list,
+            "lease.list": leasing.list_all,
             "session.open": opening.open,
             "session.approve": opening.approve,
-            "session.list": opening.list,
+            "session.list": opening.list_all,
             "project.show": trusting.show,
             "project.allow": trusting.allow,
             "secret.set": storing.set,
-            "secret.list": storing.list,
+            "secret.list": storing.list_all,
             "secret.show": storing.show,
             "secret.remove": storing.remove,
             "secret.rollback": storing.rollback,
@@ -103,19 +103,22 @@ def _check(method: _Method, params: Mapping[str, Any]) -> None:
 
 def _fits(value: Any, wanted: Any) -> bool:
     """Return whether a JSON value is of a type; true is no number, and NUL is in no text."""
-    origin, arguments = typing.get_origin(wanted), typing.get_args(wanted)
-    if origin is types.UnionType:
-        return any(_fits(value, each) for each in arguments)
-    if origin is list:
-        return isinstance(value, list) and all(_fits(each, arguments[0]) for each in value)
-    if origin is dict:
-        return isinstance(value, dict) and all(
-            _fits(key, arguments[0]) and _fits(each, arguments[1]) for key, each in value.items()
-        )
-    if wanted is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
-    if wanted is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if wanted is str:
-        return isinstance(value, str) and "\0" not in value
-    return isinstance(value, wanted)
+    if isinstance(wanted, types.UnionType):
+        return any(_fits(value, each) for each in typing.get_args(wanted))
+    check = _CHECKS.get(wanted)
+    return isinstance(value, wanted) if check is None else check(value)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and "\0" not in value
+
+
+_CHECKS: dict[Any, Callable[[Any], bool]] = {
+    str: _is_text,
+    int: lambda value: type(value) is int,
+    float: lambda value: type(value) in (int, float),
+    list[str]: lambda value: type(value) is list and all(map(_is_text, value)),
+    dict[str, str]: lambda value: (
+        type(value) is dict and all(map(_is_text, [*value, *value.values()]))
+    ),
+}
