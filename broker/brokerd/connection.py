@@ -200,5 +200,3 @@ def _typed(error: BaseException) -> BrokerError:
     place = f"{where.tb_frame.f_code.co_filename}:{where.tb_lineno}" if where else "?"
     _log.error("internal error: %s at %s", type(error).__name__, place)
     return BrokerError("the daemon met an error of its own")
-
-

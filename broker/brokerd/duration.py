@@ -21,9 +21,7 @@ def seconds(text: str) -> int:
     match = _DURATION.fullmatch(text.strip())
     value = int(match[1]) * _UNITS[match[2]] if match else 0
     if not 0 < value <= LONGEST:
-        raise UsageError(
-            "not a duration between 1s and 24h", hint="write it like 90s, 15m or 1h"
-        )
+        raise UsageError("not a duration between 1s and 24h", hint="write it like 90s, 15m or 1h")
     return value
 
 

@@ -88,9 +88,7 @@ def check_variable(variable: str) -> None:
         UsageError: It is no variable's name, or one that steers an interpreter or ourselves.
     """
     if not _VARIABLE.fullmatch(variable) or variable.startswith(_OURS) or variable == "PATH":
-        raise UsageError(
-            "not a variable that can hold a key", hint="a name such as OPENAI_API_KEY"
-        )
+        raise UsageError("not a variable that can hold a key", hint="a name such as OPENAI_API_KEY")
 
 
 def _check(path: str, variable: str, secret: Any) -> None:
@@ -103,9 +101,7 @@ def _check(path: str, variable: str, secret: Any) -> None:
         check_env({variable: secret})
     except UsageError as error:
         # The value is not repeated: someone may have put the key itself there.
-        raise ConfigError(
-            f"{path}: {variable[:128]!r}: {error.message}", hint=error.hint
-        ) from None
+        raise ConfigError(f"{path}: {variable[:128]!r}: {error.message}", hint=error.hint) from None
 
 
 def _read(path: str) -> bytes:

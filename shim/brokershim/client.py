@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable
 
 from brokershim import __version__, wire
 from brokershim.address import address_of
@@ -22,7 +22,7 @@ CALL_SECONDS = 60.0
 _HELLO = 0
 _CHUNK = wire.MAX_LINE
 
-Notify = Callable[[str, Dict[str, Any]], None]
+Notify = Callable[[str, dict[str, Any]], None]
 
 
 class Client:
@@ -40,14 +40,14 @@ class Client:
 
     def __init__(
         self,
-        path: Optional[str] = None,
+        path: str | None = None,
         *,
         timeout: float = CALL_SECONDS,
-        notify: Optional[Notify] = None,
+        notify: Notify | None = None,
     ) -> None:
         self._notify = notify or _ignore
         self._lines = wire.LineBuffer()
-        self._ready: List[bytes] = []
+        self._ready: list[bytes] = []
         self._last_id = _HELLO
         self._timeout = timeout
         self._socket = _connect(path or socket_path(), timeout)
@@ -55,7 +55,7 @@ class Client:
         # Sent along with the first call: the greeting costs no round trip of its own.
         self._unsent = wire.encode_request(wire.Request(_HELLO, "hello", hello))
 
-    def call(self, method: str, **params: Any) -> Dict[str, Any]:
+    def call(self, method: str, **params: Any) -> dict[str, Any]:
         """Call a method of docs/protocol.md and return its result.
 
         Raises:
@@ -101,7 +101,7 @@ class Client:
         """Return the socket's descriptor, or -1 once closed."""
         return self._socket.fileno()
 
-    def _reply(self, wanted: wire.RequestId) -> Dict[str, Any]:
+    def _reply(self, wanted: wire.RequestId) -> dict[str, Any]:
         while True:
             while self._ready:
                 result = self._take(wire.decode(self._ready.pop(0)), wanted)
@@ -116,8 +116,8 @@ class Client:
         self._ready += self._lines.feed(data)
 
     def _take(
-        self, message: Dict[str, Any], wanted: Optional[wire.RequestId]
-    ) -> Optional[Dict[str, Any]]:
+        self, message: dict[str, Any], wanted: wire.RequestId | None
+    ) -> dict[str, Any] | None:
         """Handle one message; return the result where it is the reply that is waited for."""
         if "method" in message:
             self._notify(str(message["method"]), dict(message.get("params") or {}))
@@ -156,5 +156,5 @@ def _reason(error: OSError) -> str:
     return error.strerror or str(error) or type(error).__name__
 
 
-def _ignore(method: str, params: Dict[str, Any]) -> None:
+def _ignore(method: str, params: dict[str, Any]) -> None:
     """Drop what the daemon says unasked: a command that ends at once has no use for it."""

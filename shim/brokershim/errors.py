@@ -40,7 +40,8 @@ No error ever carries a key: messages are built from names, paths and numbers.
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterator, Optional, Type
+from collections.abc import Iterator
+from typing import Any
 
 __all__ = [
     "AlreadyRunning",
@@ -97,16 +98,16 @@ class BrokerError(Exception):
         self,
         message: str,
         *,
-        hint: Optional[str] = None,
-        details: Optional[Dict[str, Any]] = None,
+        hint: str | None = None,
+        details: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         if hint is not None:
             self.hint = hint
-        self.details: Dict[str, Any] = details or {}
+        self.details: dict[str, Any] = details or {}
 
-    def to_wire(self) -> Dict[str, Any]:
+    def to_wire(self) -> dict[str, Any]:
         """Return the JSON-RPC 2.0 error object (section 5.1 of the specification)."""
         data = {**self.details, "kind": self.kind, "hint": self.hint}
         return {"code": self.code, "message": self.message, "data": data}
@@ -326,16 +327,16 @@ class WrongPassphrase(Locked):
     hint = "try again with `brokerctl unlock`"
 
 
-def _tree(root: Type[BrokerError]) -> Iterator[Type[BrokerError]]:
+def _tree(root: type[BrokerError]) -> Iterator[type[BrokerError]]:
     yield root
     for child in root.__subclasses__():
         yield from _tree(child)
 
 
-BY_KIND: Dict[str, Type[BrokerError]] = {cls.kind: cls for cls in _tree(BrokerError)}
+BY_KIND: dict[str, type[BrokerError]] = {cls.kind: cls for cls in _tree(BrokerError)}
 
 
-def from_wire(error: Dict[str, Any]) -> BrokerError:
+def from_wire(error: dict[str, Any]) -> BrokerError:
     """Rebuild the error that a JSON-RPC error object describes.
 
     A kind that this version does not know becomes a plain `BrokerError`, so that an older

@@ -6,9 +6,9 @@ Each check looks at an open descriptor, not at a path, so that what was checked 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
-from typing import Optional
 
 from brokershim.errors import InsecurePath
 
@@ -28,10 +28,8 @@ def make_private_dir(path: str) -> None:
     parent = os.path.dirname(path)
     if not os.path.isdir(parent):
         os.makedirs(parent, mode=0o700, exist_ok=True)
-    try:
+    with contextlib.suppress(FileExistsError):
         os.mkdir(path, 0o700)
-    except FileExistsError:
-        pass
     check_private_dir(path)
 
 
@@ -81,7 +79,7 @@ def open_private(path: str, flags: int = os.O_RDONLY, forbidden: int = OTHERS) -
     return fd
 
 
-def read_private(path: str, limit: int, forbidden: int = OTHERS) -> Optional[bytes]:
+def read_private(path: str, limit: int, forbidden: int = OTHERS) -> bytes | None:
     """Return a private file's bytes, or None where there is no such file.
 
     Raises:

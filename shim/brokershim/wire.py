@@ -8,7 +8,7 @@ tests/wire_vectors.json the shared examples.
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
+from typing import Any, NamedTuple, Union
 
 from brokershim.errors import BadRequest, BrokerError, LimitExceeded, MalformedRequest
 
@@ -25,10 +25,10 @@ class Request(NamedTuple):
 
     id: RequestId
     method: str
-    params: Dict[str, Any]
+    params: dict[str, Any]
 
 
-def encode(message: Dict[str, Any]) -> bytes:
+def encode(message: dict[str, Any]) -> bytes:
     """Return one line for a message.
 
     Raises:
@@ -50,17 +50,17 @@ def encode_result(request_id: RequestId, result: Any) -> bytes:
     return encode({"jsonrpc": "2.0", "id": request_id, "result": result})
 
 
-def encode_error(request_id: Optional[RequestId], error: BrokerError) -> bytes:
+def encode_error(request_id: RequestId | None, error: BrokerError) -> bytes:
     """Return the line that refuses a call; a null id where none could be read."""
     return encode({"jsonrpc": "2.0", "id": request_id, "error": error.to_wire()})
 
 
-def encode_notification(method: str, params: Dict[str, Any]) -> bytes:
+def encode_notification(method: str, params: dict[str, Any]) -> bytes:
     """Return the line for something the daemon says unasked."""
     return encode({"jsonrpc": "2.0", "method": method, "params": params})
 
 
-def decode(line: bytes) -> Dict[str, Any]:
+def decode(line: bytes) -> dict[str, Any]:
     """Return the one JSON object of a line.
 
     Raises:
@@ -101,7 +101,7 @@ def decode_request(line: bytes) -> Request:
     return Request(request_id, method, params)
 
 
-def request_id_of(message: Dict[str, Any]) -> Optional[RequestId]:
+def request_id_of(message: dict[str, Any]) -> RequestId | None:
     """Return a message's id where it has a usable one, to answer even a broken request."""
     value = message.get("id")
     if isinstance(value, bool) or not isinstance(value, (int, str)):
@@ -118,7 +118,7 @@ class LineBuffer:
         self._limit = limit
         self._rest = bytearray()
 
-    def feed(self, data: bytes) -> List[bytes]:
+    def feed(self, data: bytes) -> list[bytes]:
         """Add what arrived and return the lines that are now complete, without line feeds.
 
         Raises:
@@ -126,7 +126,7 @@ class LineBuffer:
                 trusted to be in step after that: close it.
         """
         self._rest += data
-        lines: List[bytes] = []
+        lines: list[bytes] = []
         if b"\n" in data:  # without this, a line sent byte by byte would cost its square
             *lines, rest = bytes(self._rest).split(b"\n")
             self._rest = bytearray(rest)
@@ -140,7 +140,7 @@ class LineBuffer:
         return bool(self._rest)
 
 
-def _unique(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Refuse a key that stands twice: two readers could then see two different requests."""
     found = dict(pairs)
     if len(found) != len(pairs):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import struct
 import sys
@@ -14,7 +15,6 @@ from brokerd.peer.pin import Pin
 from brokershim.errors import ForeignUser, PeerGone
 
 assert sys.platform == "darwin"  # noqa: S101  (type checkers narrow on it)
-import select  # noqa: E402
 
 _SOL_LOCAL = 0  # sys/un.h
 _LOCAL_PEERCRED = 1
@@ -125,9 +125,7 @@ class Peer:
 def _exit_watch(pid: int) -> int:
     """Return a kqueue descriptor that becomes readable when the process ends."""
     queue = select.kqueue()
-    event = select.kevent(
-        pid, select.KQ_FILTER_PROC, select.KQ_EV_ADD, select.KQ_NOTE_EXIT
-    )
+    event = select.kevent(pid, select.KQ_FILTER_PROC, select.KQ_EV_ADD, select.KQ_NOTE_EXIT)
     queue.control([event], 0)
     fd = os.dup(queue.fileno())
     queue.close()

@@ -6,11 +6,14 @@ import errno
 import os
 import socket
 import struct
+import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from brokerd.peer.pin import Pin
 from brokershim.errors import ForeignUser, PeerGone
+
+assert sys.platform == "linux"  # noqa: S101  (type checkers narrow on it)
 
 _UCRED = struct.Struct("=iII")  # struct ucred: pid, uid, gid
 _CREDENTIALS_SPACE = socket.CMSG_SPACE(_UCRED.size)
@@ -113,7 +116,10 @@ class Peer:
 
     def in_foreground(self) -> bool:
         """Return whether it is in the foreground of a terminal, so that a person can answer."""
-        stat = _read_stat(self._stat_fd)
+        try:
+            stat = _read_stat(self._stat_fd)
+        except ProcessLookupError:
+            return False
         return stat.terminal != 0 and stat.group == stat.foreground
 
     def executable(self) -> str:
@@ -127,7 +133,9 @@ class Peer:
     def close(self) -> None:
         """Let go of the process."""
         self.pin.close()
-        os.close(self._stat_fd)
+        if self._stat_fd >= 0:
+            os.close(self._stat_fd)
+            self._stat_fd = -1
 
 
 def _pidfd(connection: socket.socket, pid: int) -> int:
@@ -146,6 +154,8 @@ def _pidfd(connection: socket.socket, pid: int) -> int:
 
 def _read_stat(fd: int) -> _Stat:
     """Parse a stat file from after the program's name, which may hold anything, even ')'."""
+    if fd < 0:
+        raise ProcessLookupError
     fields = os.pread(fd, _STAT_BYTES, 0).rpartition(b")")[2].split()
     if not fields:
         raise ProcessLookupError
