@@ -39,9 +39,11 @@ class LineFile:
         self._fd = open_private(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         try:
             found = os.fstat(self._fd)
-            self._device, self._inode, self._end = found.st_dev, found.st_ino, found.st_size
+            self._file = (found.st_dev, found.st_ino)
+            self._end = found.st_size
+            self._torn = False
             self.size = self._synced = self._end if keep is None else keep
-            if self._end == 0:
+            if not self._end:
                 sync_folder(os.path.dirname(path))  # else a power cut takes the name away again
             self._mend()
         except BaseException:
@@ -100,8 +102,7 @@ class LineFile:
         Lines added to a removed file would be gone with its descriptor.
         """
         found = os.stat(self._path, follow_symlinks=False)
-        ours = (self._device, self._inode, self._end)
-        if (found.st_dev, found.st_ino, found.st_size) != ours:
+        if (found.st_dev, found.st_ino) != self._file or found.st_size != self._end:
             raise OSError(errno.ESTALE, "another program replaced or changed it", self._path)
 
 
