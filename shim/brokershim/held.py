@@ -1,0 +1,118 @@
+"""What is one lease, once this process holds it?"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from brokershim.errors import BackendUnavailable, BrokerError, MalformedRequest
+from brokershim.scrub import Forms, forms_of
+
+_RENEW_AFTER = 2 / 3
+"""The part of a lease's life after which it is renewed."""
+_HEADER_SAFE = re.compile(r"[\x21-\x7e]+")
+"""What can stand in a header (RFC 9110, section 5.5) with nothing to escape: otherwise an
+error's message might show the key in a spelling that is not recognised."""
+_TERM = {"version": str, "expires_in": (int, float), "floor": (int, float)}
+_LEASE = {**_TERM, "lease": str, "value": str, "hosts": list}
+
+
+@dataclass(frozen=True)
+class Held:
+    """One lease of this process. Its repr shows no key.
+
+    Attributes:
+        name: The secret's name.
+        value: The key.
+        forms: The texts that give the key away.
+        lease: The daemon's id of the lease.
+        hosts: Where the key may be sent.
+        version: Which version of the secret the key is.
+        floor: Seconds of life below which no request is begun with it.
+        deadline: When it ends, in seconds of `brokershim.clock`.
+        renew_at: When it is to be renewed: never later than ``deadline - floor``.
+    """
+
+    name: str
+    value: str = field(repr=False)
+    forms: Forms = field(repr=False)
+    lease: str
+    hosts: tuple[str, ...]
+    version: str
+    floor: float
+    deadline: float
+    renew_at: float
+
+    def may_begin(self, now: float) -> bool:
+        """Return whether there is life enough left to begin a request."""
+        return now <= self.deadline - self.floor
+
+    def renewed(self, reply: dict[str, Any], sent: float) -> Held | None:
+        """Return this lease with its new term; None if the secret has another version by now.
+
+        Args:
+            reply: The daemon's reply to lease.renew.
+            sent: When it was asked for. Life is counted from then, not from the reply, since
+                nobody knows when in between the daemon began to count.
+
+        Raises:
+            MalformedRequest: The reply is not one to lease.renew.
+        """
+        if not _has(reply, _TERM):
+            raise MalformedRequest("the daemon's reply does not describe a lease")
+        if reply["version"] != self.version:
+            return None
+        floor, deadline, renew_at = _term(reply, sent)
+        return replace(self, floor=floor, deadline=deadline, renew_at=renew_at)
+
+
+def held(name: str, reply: dict[str, Any], sent: float) -> Held:
+    """Return the lease that the daemon's reply to lease.acquire gives.
+
+    Args:
+        name: The secret's name.
+        reply: The reply; emptied where an error is raised.
+        sent: When it was asked for.
+
+    Raises:
+        MalformedRequest: The reply is not one to lease.acquire.
+        BackendUnavailable: The key cannot be sent in a header.
+    """
+    fault = _fault(name, reply)
+    if fault is not None:
+        reply.clear()  # the error's traceback holds this frame, and the frame the reply
+        raise fault
+    floor, deadline, renew_at = _term(reply, sent)
+    return Held(
+        name=name,
+        value=reply["value"],
+        forms=forms_of(reply["value"]),
+        lease=reply["lease"],
+        hosts=tuple(map(str, reply["hosts"])),
+        version=reply["version"],
+        floor=floor,
+        deadline=deadline,
+        renew_at=renew_at,
+    )
+
+
+def _term(reply: dict[str, Any], sent: float) -> tuple[float, float, float]:
+    """Return the floor, the deadline and the time of renewal."""
+    life, floor = float(reply["expires_in"]), float(reply["floor"])
+    return floor, sent + life, sent + min(life * _RENEW_AFTER, life - floor)
+
+
+def _fault(name: str, reply: dict[str, Any]) -> BrokerError | None:
+    if not _has(reply, _LEASE):
+        return MalformedRequest("the daemon's reply does not describe a lease")
+    if not _HEADER_SAFE.fullmatch(reply["value"]):
+        return BackendUnavailable(
+            f"the value of {name} cannot stand in a header",
+            hint=f"store it again without spaces or line breaks: `brokerctl secret set {name}`",
+        )
+    return None
+
+
+def _has(reply: dict[str, Any], shape: dict[str, Any]) -> bool:
+    return all(isinstance(reply.get(key), kind) for key, kind in shape.items())

@@ -1,0 +1,1 @@
+"""The libraries that requests leave an app through, one module each."""

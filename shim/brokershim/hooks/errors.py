@@ -1,0 +1,53 @@
+"""How does an exception leave a transport without the key?
+
+The frames of its traceback, and of those of its causes, hold the headers that were being sent;
+aiohttp's exceptions carry them as an attribute; and h11 quotes what it could not parse. Logs,
+crash reporters and debuggers show all of that.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from brokershim.scrub import Scrubber
+
+_PLAIN = (str, bytes, int, float, type(None))
+
+
+def cleaned(module: Any, error: Any, scrubber: Scrubber) -> Any:
+    """Return the exception to raise in an exception's place.
+
+    It is the same one, without its traceback and its causes and with its texts scrubbed. Where it
+    carries objects that might hold the key, it is a ``TransportError`` with its text.
+
+    Args:
+        module: httpx or httpx2.
+        error: What the transport raised. Ctrl-C and cancellation count: they have frames too.
+        scrubber: Knows the keys that were sent.
+    """
+    _strip(error, scrubber)
+    if isinstance(error, module.RequestError):
+        error.request = None  # the caller puts the app's own request there
+        return error
+    if not isinstance(error, Exception):
+        return error
+    if all(isinstance(part, _PLAIN) for part in (*error.args, *vars(error).values())):
+        return error
+    text = scrubber.text(f"{type(error).__name__}: {error}")
+    return module.TransportError(text)
+
+
+def _strip(error: BaseException, scrubber: Scrubber) -> None:
+    error.__traceback__ = error.__cause__ = error.__context__ = None
+    error.args = tuple(_scrubbed(part, scrubber) for part in error.args)
+    attributes: dict[str, Any] = vars(error)
+    for name, value in attributes.items():
+        setattr(error, name, _scrubbed(value, scrubber))
+    for member in getattr(error, "exceptions", ()):  # trio cancels through groups
+        _strip(member, scrubber)
+
+
+def _scrubbed(part: Any, scrubber: Scrubber) -> Any:
+    if isinstance(part, str):
+        return scrubber.text(part)
+    return scrubber.data(part) if isinstance(part, bytes) else part

@@ -1,0 +1,46 @@
+"""How are keys kept out of the log lines that are written below the swap?
+
+At level DEBUG, httpcore logs the headers of responses, which may repeat a key, and hpack those of
+HTTP/2 requests. A filter on their loggers puts the reference back before any handler sees it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Generator
+
+from brokershim.scrub import Scrubber
+
+_LOGGERS = (
+    *(f"{core}.{part}" for core in ("httpcore", "httpcore2")
+      for part in ("connection", "http11", "http2", "proxy", "socks")),
+    "hpack.hpack",
+    "hpack.table",
+)  # fmt: skip
+
+_in_flight: set[Scrubber] = set()
+
+
+@contextlib.contextmanager
+def washed(scrubber: Scrubber) -> Generator[None, None, None]:
+    """Keep some keys out of the logs for the duration of a request."""
+    _in_flight.add(scrubber)
+    try:
+        yield
+    finally:
+        _in_flight.discard(scrubber)
+
+
+def install() -> None:
+    """Put the filter on the loggers; once is enough, and twice is no different."""
+    for name in _LOGGERS:
+        logging.getLogger(name).addFilter(_wash)
+
+
+def _wash(record: logging.LogRecord) -> bool:
+    message = record.getMessage()
+    for scrubber in list(_in_flight):
+        message = scrubber.text(message)
+    record.msg, record.args = message, None
+    return True

@@ -1,0 +1,69 @@
+"""What does a request of httpx look like with the keys, and can it be sent a second time?
+
+For httpx and httpx2 alike, which is why nothing here is typed as one or the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from brokershim import swap
+from brokershim.held import Held
+from brokershim.hosts import Target
+
+
+def carries(request: Any) -> bool:
+    """Return whether a request could hold a reference."""
+    return swap.carries(request.headers.raw, request.url.query)
+
+
+def references(request: Any) -> list[str]:
+    """Return the names of the secrets that a request refers to.
+
+    Raises:
+        UsageError: A reference without a well-formed name.
+    """
+    return swap.references(request.headers.raw, request.url.query)
+
+
+def keyed(module: Any, request: Any, leases: Mapping[str, Held]) -> Any:
+    """Return a copy of a request with the keys. It shares the body's stream.
+
+    A ``trace`` extension is left out: its callback would be handed the headers.
+
+    Raises:
+        HostNotAllowed: A key may not go there.
+    """
+    url = request.url
+    target = Target(url.scheme, url.raw_host.decode("ascii"), url.port)
+    parts = swap.swap(target, request.headers.raw, url.query, leases)
+    copy: Any = object.__new__(request.__class__)
+    copy.__dict__.update(request.__dict__)
+    copy.headers = module.Headers(parts.headers)
+    if parts.query != url.query:
+        copy.url = url.copy_with(query=parts.query)
+    copy.extensions = {name: it for name, it in request.extensions.items() if name != "trace"}
+    return copy
+
+
+def replayable(module: Any, request: Any) -> bool:
+    """Return whether a request's body is the same when it is sent again.
+
+    True of bytes, and of multipart forms whose files can be read again from their start, as
+    httpx does. A one-shot iterator would be empty the second time.
+    """
+    stream = request.stream
+    if isinstance(stream, module.ByteStream):
+        return True
+    kind = stream.__class__
+    if (kind.__module__, kind.__name__) != (f"{module.__name__}._multipart", "MultipartStream"):
+        return False
+    return all(_rewinds(getattr(part, "file", b"")) for part in stream.fields)
+
+
+def _rewinds(file: Any) -> bool:
+    if isinstance(file, (bytes, str)):
+        return True
+    seekable = getattr(file, "seekable", None)
+    return seekable is not None and bool(seekable())
