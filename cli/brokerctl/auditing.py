@@ -1,0 +1,32 @@
+"""Is the audit log whole, by every end of it that is known?"""
+
+from __future__ import annotations
+
+from brokerctl.replies import field
+from brokerd.audit.line import AuditHead
+from brokerd.audit.verify import Problem, VerifyReport, verify
+from brokershim.client import Client
+
+
+def daemons_head(client: Client | None) -> AuditHead | None:
+    """Return where the log ends by the memory of the daemon that writes it, if one runs.
+
+    To be asked for before the log is read: the log may go on meanwhile, and never back.
+    """
+    if client is None:
+        return None
+    reply = client.call("audit.head")
+    return AuditHead(field(reply, "seq", int), field(reply, "hash", str))
+
+
+def look(folder: str, *heads: AuditHead | None) -> tuple[VerifyReport, list[Problem]]:
+    """Check the log, once for each head that it has to agree with.
+
+    Args:
+        folder: Where the log is.
+        heads: Each an end that it had at some time, or None.
+    """
+    reports = [verify(folder, head) for head in heads if head is not None]
+    reports = reports or [verify(folder)]
+    found = dict.fromkeys(problem for report in reports for problem in report.problems)
+    return reports[-1], list(found)

@@ -1,0 +1,1 @@
+"""What does `brokerctl doctor` look at? One module for each place."""

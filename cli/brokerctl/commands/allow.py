@@ -1,0 +1,40 @@
+"""`brokerctl allow`: trust a broker.toml as it stands now."""
+
+from __future__ import annotations
+
+import click
+
+from brokerctl import output, project
+from brokerctl.autostart import connect_or_start
+from brokerctl.replies import field, mapping, pages
+from brokerctl.trust import describe
+from brokershim.client import Client
+from brokershim.errors import Locked
+
+
+@click.command()
+@click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False))
+def allow(folder: str | None) -> None:
+    """Trust a broker.toml as it stands.
+
+    The one of FOLDER, by default this one, or of a folder above it. Programs that are run there
+    may then lease what it names. When it changes, it has to be allowed again.
+    """
+    client = connect_or_start()
+    facts = client.call("project.show", path=project.require(folder))
+    for line in describe(facts):
+        output.result(line)
+    path, sha256 = field(facts, "path", str), field(facts, "sha256", str)
+    client.call("project.allow", path=path, sha256=sha256)
+    output.result("allowed, until it changes")
+    _warn_of_missing(client, set(mapping(facts, "env").values()))
+
+
+def _warn_of_missing(client: Client, asked: set[str]) -> None:
+    try:
+        stored = {field(row, "name", str) for row in pages(client, "secret.list", "secrets")}
+    except Locked:
+        output.note("the store is locked, so it was not checked whether the secrets exist")
+        return
+    for name in sorted(asked - stored):
+        output.warning(f"{name} is not stored yet; store it with `brokerctl secret set {name}`")

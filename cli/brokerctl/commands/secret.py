@@ -1,0 +1,122 @@
+"""`brokerctl secret`: what is stored, and what is known of it. Never a value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from brokerctl import output
+from brokerctl.autostart import connect_or_start
+from brokerctl.options import DURATION, SECRET, json_option
+from brokerctl.prompts import read_secret
+from brokerctl.replies import field, items, number, pages, pick, texts
+from brokerctl.unlocking import unlocked
+from brokershim.errors import UsageError
+
+_KEYS = ("name", "provider", "hosts", "backend", "max_ttl", "version", "bounded_by")
+_VERSION_KEYS = ("version", "created")
+
+
+@click.group()
+def secret() -> None:
+    """Store secrets, and see what is stored."""
+
+
+@secret.command("set")
+@click.argument("name", type=SECRET)
+@click.argument("misplaced", nargs=-1, metavar="")
+@click.option("--provider", help="Such as openai; by default, the first part of NAME.")
+@click.option("--host", "hosts", multiple=True, help="A host that it may go to. Repeatable.")
+@click.option("--max-ttl", type=DURATION, help="The longest lease: 90, 90s, 15m, 1h.")
+@click.option("--keep-value", is_flag=True, help="Change only what the options say.")
+def set_(
+    name: str,
+    misplaced: tuple[str, ...],
+    keep_value: bool,
+    **options: Any,
+) -> None:
+    """Store a secret. Its value is typed unseen, or comes from standard input.
+
+    A name such as openai/dev presets the provider and the hosts.
+    """
+    if misplaced:
+        raise UsageError(
+            "a secret's value is not taken from the command line",
+            hint="it shows in the process list and the shell's history: make a new key, then "
+            f"type it when `brokerctl secret set {name}` asks",
+        )
+    request = {key: value for key, value in options.items() if value}
+    if not keep_value:
+        request["value"] = read_secret(f"Value of {name}")
+    reply = unlocked(lambda: connect_or_start().call("secret.set", name=name, **request))
+    what = "stored" if reply.get("created") else "changed"
+    output.result(f"{name} {what}, version {field(reply, 'version', str)}")
+
+
+@secret.command("list")
+@json_option
+def list_(as_json: bool) -> None:
+    """List the secrets.
+
+    --json: a list of {name, provider, hosts, backend, max_ttl, version, bounded_by}; max_ttl is
+    in seconds.
+    """
+    rows = [pick(each, _KEYS) for each in pages(connect_or_start(), "secret.list", "secrets")]
+    if as_json:
+        output.document(rows)
+        return
+    output.table(
+        ("name", "provider", "hosts", "longest lease", "version", "bounded by"),
+        [_cells(row) for row in rows],
+        empty="no secret is stored",
+    )
+
+
+@secret.command()
+@click.argument("name", type=SECRET)
+@json_option
+def show(name: str, as_json: bool) -> None:
+    """Show what is known of a secret, and its versions.
+
+    --json: {name, provider, hosts, backend, max_ttl, version, bounded_by, versions}, where
+    versions is a list of {version, created}.
+    """
+    reply = connect_or_start().call("secret.show", name=name)
+    versions = [pick(each, _VERSION_KEYS) for each in items(reply, "versions")]
+    if as_json:
+        output.document({**pick(reply, _KEYS), "versions": versions})
+        return
+    titles = ("name", "provider", "hosts", "longest lease", "version", "bounded by")
+    output.facts(dict(zip(titles, _cells(reply), strict=True)))
+    rows = [(str(each["version"]), str(each["created"])) for each in versions]
+    output.table(_VERSION_KEYS, rows, empty="no versions")
+
+
+@secret.command()
+@click.argument("name", type=SECRET)
+def rm(name: str) -> None:
+    """Remove a secret with all its versions, and end its leases."""
+    connect_or_start().call("secret.remove", name=name)
+    output.result(f"{name} removed")
+
+
+@secret.command()
+@click.argument("name", type=SECRET)
+@click.option("--to", "version", type=click.IntRange(min=1), help="By default, the one before.")
+def rollback(name: str, version: int | None) -> None:
+    """Make an older value current again. Running programs get it at once."""
+    chosen = {} if version is None else {"version": str(version)}
+    reply = connect_or_start().call("secret.rollback", name=name, **chosen)
+    output.result(f"{name} rolled back, now version {field(reply, 'version', str)}")
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        field(row, "name", str),
+        field(row, "provider", str) or "-",
+        " ".join(texts(row, "hosts")),
+        output.span(number(row, "max_ttl")),
+        field(row, "version", str),
+        field(row, "bounded_by", str),
+    )

@@ -1,0 +1,94 @@
+"""`brokerctl status`: the daemon, its store and its sessions at a glance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from brokerctl import output
+from brokerctl.autostart import running
+from brokerctl.options import json_option
+from brokerctl.replies import number, pages, pick, table, texts
+from brokershim.client import Client
+from brokershim.paths import socket_path
+
+_KEYS = (
+    "pid", "version", "uptime", "connections", "leases", "store", "audit", "policy", "protection",
+)  # fmt: skip
+_SESSION_KEYS = ("session", "root", "program", "script", "project", "secrets", "leases")
+
+
+@click.command()
+@json_option
+def status(as_json: bool) -> None:
+    """Show the daemon, its store and its sessions.
+
+    Starts nothing, and ends with 0 whether a daemon runs or not; `brokerctl daemon status` ends
+    with 5 if none does. --json: {running, socket, pid, version, uptime, connections, leases,
+    store, audit, policy, protection, sessions}; null where no daemon runs; sessions is a list of
+    {session, root, program, script, project, secrets, leases}.
+    """
+    client = running()
+    if as_json:
+        output.document(_facts(client))
+    elif client is None:
+        output.result("no daemon runs; it starts when it is needed")
+    else:
+        _show(_facts(client))
+
+
+def _facts(client: Client | None) -> dict[str, Any]:
+    reply = {} if client is None else client.call("daemon.status")
+    sessions = [] if client is None else list(pages(client, "session.list", "sessions"))
+    return {
+        "running": client is not None,
+        "socket": socket_path(),
+        **pick(reply, _KEYS),
+        "sessions": [pick(row, _SESSION_KEYS) for row in sessions],
+    }
+
+
+def _show(facts: dict[str, Any]) -> None:
+    output.facts(
+        {
+            "daemon": f"version {facts['version']}, process {facts['pid']}, "
+            f"up {output.span(number(facts, 'uptime'))}",
+            "socket": facts["socket"],
+            "store": describe_store(table(facts, "store")),
+            "policy": describe_policy(table(facts, "policy")),
+            "audit": f"{table(facts, 'audit').get('seq')} events",
+            "protection": ", ".join(texts(facts, "protection")),
+            "leases": str(facts["leases"]),
+        }
+    )
+    titles = ("session", "process", "program", "project", "secrets", "leases")
+    output.table(titles, [_cells(row) for row in facts["sessions"]], empty="no sessions")
+
+
+def describe_store(store: dict[str, Any]) -> str:
+    """Return the state of the embedded store in a few words."""
+    if store.get("damaged"):
+        return f"damaged: {store['damaged']}"
+    if not store.get("exists"):
+        return "none yet; `brokerctl secret set` makes it"
+    state = "locked" if store.get("locked") else "unlocked"
+    return f"{state}, its master key comes from the {store.get('master_key')}"
+
+
+def describe_policy(policy: dict[str, Any]) -> str:
+    """Return the state of policy.toml in a few words."""
+    if policy.get("error"):
+        return f"nothing is granted: {policy['error']}"
+    return f"{policy.get('grants')} grants"
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        str(row["session"]),
+        str(row["root"]),
+        str(row["script"] or row["program"]),
+        str(row["project"] or "-"),
+        " ".join(texts(row, "secrets")),
+        str(row["leases"]),
+    )

@@ -1,0 +1,85 @@
+"""How is a session opened, and who is asked when it is not yet allowed?"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from brokerctl.autostart import connect_or_start
+from brokerctl.prompts import terminal
+from brokerctl.replies import field, mapping, texts
+from brokerctl.trust import describe
+from brokerctl.unlocking import unlocked
+from brokershim.client import Client
+from brokershim.errors import ApprovalRequired, ProjectNotAllowed
+
+
+class Opened(NamedTuple):
+    """A session whose root is this process.
+
+    Attributes:
+        label: What BROKER_SESSION is to say.
+        references: Variable -> name of the secret.
+    """
+
+    label: str
+    references: dict[str, str]
+
+
+def open_session(request: dict[str, Any]) -> Opened:
+    """Make this process the root of a session, asking the person at the terminal where needed.
+
+    Args:
+        request: The parameters of `session.open`.
+
+    Raises:
+        ProjectNotAllowed: The broker.toml is not trusted, and nobody said yes.
+        ApprovalRequired: A secret needs approval, and nobody said yes.
+        BrokerError: What else the daemon answers.
+    """
+    try:
+        client, reply = unlocked(lambda: _open(request))
+    except ProjectNotAllowed as problem:
+        _ask_for_trust(problem)
+        client, reply = unlocked(lambda: _open(request))
+    label = field(reply, "session", str)
+    pending = texts(reply, "pending")
+    if pending:
+        _ask_for_approval(client, label, pending, request)
+    return Opened(label, mapping(reply, "env"))
+
+
+def _open(request: dict[str, Any]) -> tuple[Client, dict[str, Any]]:
+    # A connection for each try: one on which nothing was opened is closed while a person reads.
+    client = connect_or_start()
+    return client, client.call("session.open", **request)
+
+
+def _ask_for_trust(problem: ProjectNotAllowed) -> None:
+    facts = problem.details
+    with terminal() as asking:
+        if asking is None:
+            raise problem
+        for line in describe(facts):
+            asking.say(line)
+        if not asking.confirm("Trust this file?"):
+            raise problem
+    # The hash of what was shown: if the file changes meanwhile, nothing is trusted.
+    path, sha256 = field(facts, "path", str), field(facts, "sha256", str)
+    connect_or_start().call("project.allow", path=path, sha256=sha256)
+
+
+def _ask_for_approval(
+    client: Client, label: str, pending: list[str], request: dict[str, Any]
+) -> None:
+    names = ", ".join(pending)
+    refused = ApprovalRequired(
+        f"a person has to approve {names} for this program",
+        hint="run it in a terminal, or write a grant into policy.toml",
+    )
+    with terminal() as asking:
+        if asking is None:
+            raise refused
+        asking.say(f"{request.get('script') or request['program']} asks for: {names}")
+        if not asking.confirm("Let it, until it ends?"):
+            raise refused
+    client.call("session.approve", session=label, secrets=pending)
