@@ -1,0 +1,1 @@
+"""The whole thing, live: `python -m demo`. Also the provider and the search that the tests use."""
