@@ -15,7 +15,6 @@ from demo import proof
 from demo.forms import Needles
 from demo.proof import Row
 from demo.provider import Provider
-from demo.search import Report
 from demo.stage import Failed, Stage, say
 
 APP_SECONDS = 120.0
@@ -27,7 +26,7 @@ class Demo:
     """The story, from the first key to the table."""
 
     def __init__(self, stage: Stage) -> None:
-        self._stage = stage
+        self._stage, self._home = stage, stage.home
         self._old, self._new = _key("sk-proj-"), _key("sk-proj-")
         self._anthropic = _key("sk-ant-")
         self._needles = Needles([self._old, self._new, self._anthropic])
@@ -39,7 +38,7 @@ class Demo:
 
     def play(self) -> bool:
         """Show everything, and return whether all is as it should be."""
-        print(f"All of it happens below {self._stage.root}, and nothing of yours is touched.")
+        print(f"All of it happens below {self._home.root}, and nothing of yours is touched.")
         with self._provider:
             self._store()
             self._set_up_project()
@@ -48,9 +47,7 @@ class Demo:
 
     def _store(self) -> None:
         _title("Store two keys. They come through a pipe; typed, they would not show.")
-        # The user's own keyring stays out of this.
-        self._stage.write((".config", "brokerctl", "config.toml"), _CONFIG)
-        self._stage.run("brokerctl unlock", secrets.token_hex(16) + "\n")
+        self._stage.unlock()
         self._set("openai/dev", self._old)
         self._set("anthropic/dev", self._anthropic)
 
@@ -60,7 +57,7 @@ class Demo:
     def _set_up_project(self) -> None:
         _title("Name them in the project, and trust that file.")
         here = os.path.dirname(os.path.abspath(__file__))
-        shutil.copy(os.path.join(here, "app.py"), self._stage.project)
+        shutil.copy(os.path.join(here, "app.py"), self._home.project)
         self._stage.run("brokerctl init")
         self._stage.run("brokerctl allow")
 
@@ -85,7 +82,6 @@ class Demo:
         return {
             "OPENAI_BASE_URL": f"{self._provider.url}/v1",
             "ANTHROPIC_BASE_URL": self._provider.url,
-            "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # or it would download its price list
         }
 
     def _rotate(self) -> None:
@@ -107,30 +103,29 @@ class Demo:
         for line in app.stdout:
             lines.append(line)
             say(f"  {line.rstrip()}")
-        self._stage.printed["the app"] = "".join(lines)
+        self._home.printed["the app"] = "".join(lines)
 
     def _end_of_log(self) -> str:
-        with open(os.path.join(self._stage.project, "stderr.log")) as log:
+        with open(os.path.join(self._home.project, "stderr.log")) as log:
             return "".join(log.readlines()[-15:])
 
     def _prove(self) -> bool:
         _title("The audit tells of every lease, and is whole.")
         self._stage.run("brokerctl audit verify")
         _title("Where are the keys? Searched for in clear, base64 and percent-encoded:")
-        planted, found = proof.control(os.path.join(self._stage.root, "control"))
+        planted, found = proof.control(os.path.join(self._home.root, "control"))
         rows = [*self._live, *self._left()]
         for row in rows:
-            _show_row(row.place, f"{row.report.places} {row.unit}", _verdict(row.report))
+            _show_row(row.place, row.searched, row.verdict)
         verdict = "all found: the search works" if found == planted else f"ONLY {found} FOUND"
         _show_row("a decoy, planted on purpose", f"{planted} places", verdict)
         return found == planted and len(self._live) > 0 and all(row.report.clean for row in rows)
 
     def _left(self) -> Sequence[Row]:
-        stage = self._stage
-        return proof.left(self._needles, stage.home, stage.project, stage.printed)
+        home = self._home
+        return proof.left(self._needles, home.root, home.project, home.printed)
 
 
-_CONFIG = '[store]\nmaster_key = "passphrase"\n'
 _steps = iter(range(1, 100))
 
 
@@ -142,14 +137,8 @@ def _title(text: str) -> None:
     print(f"\n{next(_steps)}. {text}")
 
 
-def _verdict(report: Report) -> str:
-    if report.found:
-        return "FOUND: " + "; ".join(report.found)
-    return "clean" if report.clean else "NOTHING LOOKED AT"
-
-
 def _show_row(place: str, searched: str, verdict: str) -> None:
-    say(f"{place:<38}{searched:<15}{verdict}")
+    say(f"{place:<38}{searched:<20}{verdict}")
 
 
 def main() -> int:

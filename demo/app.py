@@ -80,6 +80,8 @@ def leave_traces() -> None:
 def main() -> None:
     """Make some calls in every way there is."""
     logging.basicConfig(filename="debug.log", level=logging.DEBUG)
+    logging.getLogger("LiteLLM").handlers.clear()  # into the file, not onto the screen as well
+    litellm.suppress_debug_info = True
     litellm.input_callback = litellm.success_callback = litellm.failure_callback = [nosy]
     litellm.cache = CACHE
     show("OpenAI", text(ask(GPT)))

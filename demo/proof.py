@@ -30,25 +30,38 @@ class Row(NamedTuple):
     report: Report
     unit: str
 
+    @property
+    def searched(self) -> str:
+        """How much was searched, and of how much."""
+        places, unread = self.report.places, len(self.report.unread)
+        total = f"{places} of {places + unread}" if unread else f"{places}"
+        return f"{total} {plural(places + unread, self.unit)}"
+
+    @property
+    def verdict(self) -> str:
+        """What came of it."""
+        if self.report.found:
+            return "FOUND: " + "; ".join(self.report.found)
+        return "clean" if self.report.clean else "NOTHING LOOKED AT"
+
 
 def live(needles: Needles) -> list[Row]:
     """Search every process; to be called while the app waits for an answer."""
     return [
-        Row("environment of every process", search.in_processes(needles, "environ"), "processes"),
-        Row("command line of every process", search.in_processes(needles, "cmdline"), "processes"),
+        Row("environment of every process", search.in_processes(needles, "environ"), "process"),
+        Row("command line of every process", search.in_processes(needles, "cmdline"), "process"),
     ]
 
 
-def left(needles: Needles, home: str, project: str, printed: Mapping[str, str]) -> list[Row]:
-    """Search what is left: the app's files one kind after the other, then simply everything."""
+def left(needles: Needles, root: str, project: str, printed: Mapping[str, str]) -> list[Row]:
+    """Search what is left: the app's files one kind after the other, then everything there is."""
     rows = [
-        Row(place, _files(needles, project, names), "files") for place, names in APP_FILES.items()
+        Row(place, _files(needles, project, names), "file") for place, names in APP_FILES.items()
     ]
     return [
         *rows,
-        Row("every file of the project", search.in_folders(needles, [project]), "files"),
-        Row("every file of the broker", search.in_folders(needles, [home]), "files"),
-        Row("all that was printed", search.in_texts(needles, printed), "outputs"),
+        Row("every file that was written", search.in_folders(needles, [root]), "file"),
+        Row("all that was printed", search.in_texts(needles, printed), "output"),
     ]
 
 
@@ -65,8 +78,13 @@ def control(folder: str) -> tuple[int, int]:
     return 4, sum(len(report.found) for report in reports)
 
 
+def plural(count: int, noun: str) -> str:
+    """Return a noun in the number that goes with a count."""
+    return noun if count == 1 else f"{noun}es" if noun.endswith("s") else f"{noun}s"
+
+
 def _files(needles: Needles, folder: str, names: tuple[str, ...]) -> Report:
-    """Search some files; one that is not there leaves too few places."""
+    """Search some files, all of which must be there."""
     texts: dict[str, str] = {}
     for name in names:
         with open(os.path.join(folder, name), errors="surrogateescape") as file:

@@ -71,7 +71,8 @@ def in_processes(needles: Needles, part: ProcessPart) -> Report:
         except (FileNotFoundError, ProcessLookupError, psutil.NoSuchProcess):
             pass  # it has ended since it was listed
         else:
-            report.add(where, len(data), needles.find(data))
+            if data:  # the kernel's own threads have none
+                report.add(where, len(data), needles.find(data))
     return report
 
 
