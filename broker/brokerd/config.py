@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -79,7 +78,10 @@ def parse_toml(path: str, data: bytes) -> dict[str, Any]:
         raise ConfigError(f"{path} is not UTF-8") from None
     except tomllib.TOMLDecodeError as error:
         where = str(error).rpartition("(")[2].rstrip(")")
-        raise ConfigError(f"{os.fspath(path)} is not TOML ({where})") from None
+        raise ConfigError(f"{path} is not TOML ({where})") from None
+    except (ValueError, RecursionError):
+        # A number of thousands of digits, or brackets without end: tomllib lets these through.
+        raise ConfigError(f"{path} is not TOML that can be read") from None
 
 
 def check_keys(path: str, prefix: str, table: Mapping[str, Any], known: set[str]) -> None:
