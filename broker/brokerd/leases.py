@@ -66,7 +66,7 @@ class LeaseTable:
         lease.number = next(self._numbers)
         self._leases[lease.id] = lease
         self._by_connection[lease.connection].add(lease.id)
-        heapq.heappush(self._expiries, (lease.expires_at, lease.id))
+        self._expect(lease)
 
     def get(self, lease_id: str) -> Lease | None:
         """Return a live lease."""
@@ -75,10 +75,7 @@ class LeaseTable:
     def extend(self, lease: Lease, expires_at: float) -> None:
         """Give a live lease another expiry."""
         lease.expires_at = expires_at
-        heapq.heappush(self._expiries, (expires_at, lease.id))
-        if len(self._expiries) > 2 * len(self._leases) + 64:  # mostly expiries since replaced
-            self._expiries = [(each.expires_at, each.id) for each in self._leases.values()]
-            heapq.heapify(self._expiries)
+        self._expect(lease)
 
     def remove(self, lease: Lease) -> bool:
         """Forget a lease; return whether it was live."""
@@ -92,12 +89,12 @@ class LeaseTable:
 
     def expired(self, now: float) -> list[Lease]:
         """Return the live leases whose time is over."""
-        over: list[Lease] = []
+        over: dict[str, Lease] = {}  # one that was renewed stands in the heap more than once
         while self._expiries and self._expiries[0][0] <= now:
             lease = self._leases.get(heapq.heappop(self._expiries)[1])
-            if lease is not None and lease.expires_at <= now and lease not in over:
-                over.append(lease)
-        return over
+            if lease is not None and lease.expires_at <= now:
+                over[lease.id] = lease
+        return list(over.values())
 
     def next_expiry(self) -> float | None:
         """Return when the next lease may end; None where there is none."""
@@ -122,3 +119,13 @@ class LeaseTable:
     def after(self, number: int) -> Iterator[Lease]:
         """Iterate in order over the leases with a greater number."""
         return (lease for lease in self._leases.values() if lease.number > number)
+
+    def _expect(self, lease: Lease) -> None:
+        """Note when a lease ends, and drop the notes of leases that ended before or were renewed.
+
+        A program that takes day-long leases and gives them up at once must not fill the memory.
+        """
+        heapq.heappush(self._expiries, (lease.expires_at, lease.id))
+        if len(self._expiries) > 2 * len(self._leases) + 64:
+            self._expiries = [(each.expires_at, each.id) for each in self._leases.values()]
+            heapq.heapify(self._expiries)
