@@ -121,16 +121,17 @@ class Journal:
         return list(self._entries.values())
 
     def close(self) -> None:
-        """Close the journal; another process may then open it."""
+        """Close the journal; another process may then open it. A second time does nothing."""
         self._file.close()
-        os.close(self._lock)
+        self._lock.close()
 
     def _open(self) -> None:
         make_private_dir(os.path.dirname(self._path))
         with ExitStack() as undo:
             # A file of its own, as compaction replaces the journal and any lock on it.
-            self._lock = open_private(f"{self._path}.lock", os.O_RDWR | os.O_CREAT)
-            undo.callback(os.close, self._lock)
+            lock = open_private(f"{self._path}.lock", os.O_RDWR | os.O_CREAT)
+            self._lock = os.fdopen(lock, "rb")
+            undo.callback(self._lock.close)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             data = read_private(self._path, _MAX_BYTES) or b""
             self._entries, self._lines = _replay(self._path, data)

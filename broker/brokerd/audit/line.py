@@ -114,7 +114,7 @@ def _cut_to_fit(first: dict[str, Any], fields: Mapping[str, Field], prev: str) -
 
     Otherwise a caller with a long enough path could keep its own events out of the log.
     """
-    for limit in (MAX_TEXT, MAX_TEXT // 4, MAX_TEXT // 16):
+    for limit in (MAX_TEXT, 128, 32, 8):
         cut = {name: _cut(value, limit) for name, value in fields.items()}
         body = _encode({**first, **cut, "prev": prev}).encode()
         if len(body) <= _MAX_BODY:

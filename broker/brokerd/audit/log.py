@@ -93,7 +93,7 @@ class AuditLog:
             raise self._unavailable(error) from error
 
     def close(self) -> None:
-        """Sync and close the log; another process may then open it.
+        """Sync and close the log; another process may then open it. A second time does nothing.
 
         Raises:
             AuditUnavailable: It is closed, but its last events are not on record.

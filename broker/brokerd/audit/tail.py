@@ -83,10 +83,10 @@ def _tail(folder: str, number: int) -> _Tail:
         *lines, torn = os.pread(fd, _LOOK_BACK, start).split(b"\n")
     finally:
         os.close(fd)
-    if len(torn) >= MAX_LINE:
-        raise _damaged(path, f"it ends in {len(torn)} bytes that are no event")
-    if start:
+    if start and lines:
         start += len(lines.pop(0)) + 1  # the end of a line, most likely
+    if len(torn) >= MAX_LINE or (start and not lines):
+        raise _damaged(path, "it ends in what is no event")
     return _Tail(number, path, start, lines, len(torn))
 
 

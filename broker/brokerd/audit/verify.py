@@ -56,19 +56,22 @@ class VerifyReport:
     problems: tuple[Problem, ...]
 
 
-def verify(folder: str, head: AuditHead | None = None) -> VerifyReport:
+def verify(
+    folder: str, head: AuditHead | None = None, noted: AuditHead | None = None
+) -> VerifyReport:
     """Check every line of a log. Uses constant memory.
 
     Args:
         folder: The log's folder.
-        head: Where the log stood at some moment before, from the running daemon or from a note.
-            Where it is given, a last line without a line feed is one being written.
+        head: Where the log stood a moment ago, from the daemon that is writing it. A last line
+            without a line feed is then no problem: it is being written.
+        noted: Where the log stood at some time, from a note that was kept elsewhere.
 
     Returns:
         What was found; nothing is raised for what is wrong.
     """
     # The anchor is read first: a daemon may be writing on, and the log must not be behind it.
-    witnesses, problems = _witnesses(folder, head)
+    witnesses, problems = _witnesses(folder, head, noted)
     chain = Chain(*witnesses)
     try:
         check_private_dir(folder)
@@ -83,8 +86,11 @@ def verify(folder: str, head: AuditHead | None = None) -> VerifyReport:
     return VerifyReport(len(numbers), chain.events, chain.head, tuple(problems))
 
 
-def _witnesses(folder: str, head: AuditHead | None) -> tuple[list[Witness], list[Problem]]:
-    known = [] if head is None else [Witness("the given head", head)]
+def _witnesses(
+    folder: str, head: AuditHead | None, noted: AuditHead | None
+) -> tuple[list[Witness], list[Problem]]:
+    given = (("the daemon", head), ("the note", noted))
+    known = [Witness(name, place) for name, place in given if place is not None]
     try:
         return [*known, Witness("the anchor", anchor.read_anchor(folder))], []
     except (OSError, InsecurePath) as error:

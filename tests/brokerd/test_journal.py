@@ -1,0 +1,142 @@
+"""What was opened upstream and not closed is known after every kind of end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from brokerd import journal
+from brokerd.journal import Journal, JournalEntry
+from brokershim.errors import AuditUnavailable
+from tests.support.steps import killed_at
+
+CHILD = "tests.brokerd.journaling_child"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "journal.jsonl"
+
+
+def _pending(path: Path) -> list[str]:
+    """Return the leases that the next daemon would find."""
+    found = Journal(str(path))
+    found.close()
+    return [entry.lease for entry in found.pending()]
+
+
+def test_what_is_opened_is_pending_until_it_is_closed(path: Path) -> None:
+    log = Journal(str(path))
+    log.opened("a", "vault", "aws/creds/a")
+    log.opened("b", "aws", "sts/b")
+    entries = [JournalEntry("a", "vault", "aws/creds/a"), JournalEntry("b", "aws", "sts/b")]
+    assert log.pending() == entries
+    log.closed("a")
+    assert log.pending() == entries[1:]
+    log.close()
+    again = Journal(str(path))
+    assert again.pending() == entries[1:]
+    again.close()
+
+
+def test_the_file_is_private_and_as_documented(path: Path) -> None:
+    log = Journal(str(path))
+    log.opened("a", "vault", "x")
+    log.closed("a")
+    log.close()
+    opened, closed = (json.loads(line) for line in path.read_text().splitlines())
+    assert {**opened, "crc": ""} == {"lease": "a", "backend": "vault", "upstream": "x", "crc": ""}
+    assert {**closed, "crc": ""} == {"closed": "a", "crc": ""}
+    assert {file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == {0o600}
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_key_may_go_out_only_after_the_line_is_on_disk(path: Path) -> None:
+    log = Journal(str(path))
+    seen: list[bytes] = []
+
+    def sync(_fd: int) -> None:
+        seen.append(path.read_bytes())
+
+    with mock.patch("brokerd.linefile.sync_data", sync):
+        log.opened("a", "vault", "x")
+    assert seen == [path.read_bytes()]
+    assert b'"lease":"a"' in seen[0]
+    log.close()
+
+
+def test_closing_what_is_not_open_is_no_error(path: Path) -> None:
+    log = Journal(str(path))
+    log.closed("never")
+    log.close()
+    assert path.read_bytes() == b""
+
+
+def test_a_lease_is_opened_once(path: Path) -> None:
+    log = Journal(str(path))
+    log.opened("a", "vault", "first")
+    with pytest.raises(ValueError, match="already"):
+        log.opened("a", "vault", "second")
+    log.close()
+
+
+def test_any_text_can_be_an_id_but_not_one_without_end(path: Path) -> None:
+    log = Journal(str(path))
+    log.opened("a", "vault", "\ud800\n\x00🔑")
+    with pytest.raises(AuditUnavailable, match="over 16384 bytes"):
+        log.opened("b", "vault", "x" * 20_000)
+    log.close()
+    again = Journal(str(path))
+    assert again.pending() == [JournalEntry("a", "vault", "\ud800\n\x00🔑")]
+    again.close()
+
+
+def test_the_journal_does_not_grow_with_what_is_closed(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "_COMPACT_LINES", 10)
+    monkeypatch.setattr("brokerd.linefile.sync_data", mock.Mock())
+    log = Journal(str(path))
+    log.opened("kept", "vault", "x")
+    for number in range(100):
+        log.opened(str(number), "vault", "y")
+        log.closed(str(number))
+        assert len(path.read_bytes().splitlines()) <= 12
+    log.close()
+    assert _pending(path) == ["kept"]
+
+
+def test_what_is_closed_is_dropped_at_the_next_start(path: Path) -> None:
+    log = Journal(str(path))
+    log.opened("a", "vault", "x")
+    log.opened("b", "vault", "y")
+    log.closed("a")
+    log.close()
+    assert _pending(path) == ["b"]
+    assert len(path.read_bytes().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("step", "pending"),
+    [
+        ("half of opened written", ["before"]),
+        ("opened written", ["before", "during"]),
+        ("opened synced", ["before", "during"]),
+        ("key given out", ["before", "during"]),
+        ("revoked upstream", ["before", "during"]),
+        ("half of closed written", ["before", "during"]),
+        ("closed", ["before"]),
+        ("compaction written", ["before"]),
+        ("compaction renamed", ["before"]),
+        ("compacted", ["before", "later"]),
+    ],
+)
+def test_a_kill_at_each_step_leaves_exactly_what_is_open(
+    path: Path, step: str, pending: list[str]
+) -> None:
+    killed_at(step, CHILD, str(path))
+    assert _pending(path) == pending
+    assert _pending(path) == pending  # and the first look has changed nothing
