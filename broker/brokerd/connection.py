@@ -58,7 +58,8 @@ class Connection:
         self._now = now
         self._lines = wire.LineBuffer()
         self._unsent = bytearray()
-        self._tasks: set[asyncio.Task[dict[str, Any]]] = set()
+        self._draining = False
+        self._tasks: set[asyncio.Task[None]] = set()
         self._faults = 0
         self._greeted = False
         self._loop = asyncio.get_running_loop()
@@ -108,8 +109,9 @@ class Connection:
     def _take(self, line: bytes) -> None:
         request_id: wire.RequestId | None = None
         try:
-            request_id = wire.request_id_of(wire.decode(line))
-            request = wire.decode_request(line)
+            message = wire.decode(line)
+            request_id = wire.request_id_of(message)
+            request = wire.request_of(message)
             if self._greeted:
                 self._start(request)
             else:
@@ -145,25 +147,18 @@ class Connection:
         self.active_at = self._now()
         if len(self._tasks) >= MAX_IN_FLIGHT:
             raise LimitExceeded(f"{MAX_IN_FLIGHT} requests wait for their replies already")
-        task = self._loop.create_task(self._carry_out(request))
+        work = self._handler(self, request)
+        task = self._loop.create_task(self._carry_out(request.id, work))
         self._tasks.add(task)
-        task.add_done_callback(lambda done: self._finish(request.id, done))
+        task.add_done_callback(self._tasks.discard)
 
-    async def _carry_out(self, request: wire.Request) -> dict[str, Any]:
-        return await self._handler(self, request)
-
-    def _finish(self, request_id: wire.RequestId, task: asyncio.Task[dict[str, Any]]) -> None:
-        self._tasks.discard(task)
-        if task.cancelled():
-            return
-        error = task.exception()
+    async def _carry_out(self, number: wire.RequestId, work: Awaitable[dict[str, Any]]) -> None:
         try:
-            if error is None:
-                self._send(wire.encode_result(request_id, task.result()))
-                return
-        except LimitExceeded as too_long:
-            error = too_long
-        self._send(wire.encode_error(request_id, _typed(error)))
+            self._send(wire.encode_result(number, await work))
+        except BrokerError as error:
+            self._send(wire.encode_error(number, error))
+        except Exception as error:  # noqa: BLE001  (a client must hear of it, and in our words)
+            self._send(wire.encode_error(number, _unexpected(error)))
 
     def _send(self, line: bytes) -> None:
         """Send now what the socket takes, and the rest as it drains."""
@@ -183,17 +178,19 @@ class Connection:
             self.close()
             return
         del self._unsent[:sent]
-        if self._unsent:
-            self._loop.add_writer(self._socket.fileno(), self._flush)
-        else:
-            self._loop.remove_writer(self._socket.fileno())
+        if bool(self._unsent) is not self._draining:
+            self._draining = not self._draining
+            if self._draining:
+                self._loop.add_writer(self._socket.fileno(), self._flush)
+            else:
+                self._loop.remove_writer(self._socket.fileno())
 
 
-def _typed(error: BaseException) -> BrokerError:
-    """Return the error that may go out; one of our own making says nothing of its cause."""
-    if isinstance(error, BrokerError):
-        return error
-    # Its kind and its place, not its words: they could hold a parameter, and so a key.
+def _unexpected(error: Exception) -> BrokerError:
+    """Log the kind and place of an error that no one foresaw, and return what may go out.
+
+    Not its words: they could hold a parameter, and so a key.
+    """
     where = error.__traceback__
     while where is not None and where.tb_next is not None:
         where = where.tb_next

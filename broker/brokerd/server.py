@@ -66,9 +66,12 @@ class Server:
         """Begin to accept."""
         asyncio.get_running_loop().add_reader(self._listener.fileno(), self._accept)
 
-    def close(self) -> None:
-        """Accept no more, and close what is open."""
+    def stop(self) -> None:
+        """Accept no more; what is open goes on."""
         asyncio.get_running_loop().remove_reader(self._listener.fileno())
+
+    def close(self) -> None:
+        """Close what is open."""
         for connection in list(self._connections.values()):
             connection.close()
 
@@ -147,9 +150,8 @@ class Server:
         """Make room; or wait, for a listener that stays readable would spin."""
         _log.warning("cannot accept: %s", error.strerror)
         if not self._make_room():
-            loop = asyncio.get_running_loop()
-            loop.remove_reader(self._listener.fileno())
-            loop.call_later(_PAUSE_SECONDS, self.start)
+            self.stop()
+            asyncio.get_running_loop().call_later(_PAUSE_SECONDS, self.start)
 
 
 def _room() -> int:

@@ -16,6 +16,7 @@ PROTOCOL = 1
 MAX_LINE = 64 * 1024
 """Longest line in bytes, its line feed included."""
 _MAX_ID_LENGTH = 64
+_FIELDS = {"jsonrpc", "id", "method", "params"}
 
 RequestId = Union[int, str]
 
@@ -34,7 +35,7 @@ def encode(message: dict[str, Any]) -> bytes:
     Raises:
         LimitExceeded: The line would be longer than `MAX_LINE`.
     """
-    line = json.dumps(message, separators=(",", ":"), ensure_ascii=True).encode("ascii") + b"\n"
+    line = _encode(message).encode("ascii") + b"\n"
     if len(line) > MAX_LINE:
         raise LimitExceeded(f"a message of {len(line)} bytes is over the limit of {MAX_LINE}")
     return line
@@ -69,7 +70,7 @@ def decode(line: bytes) -> dict[str, Any]:
     """
     try:
         text = line.decode("utf-8")
-        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+        value = _decode(text)
         if "\\u" in text:
             json.dumps(value, ensure_ascii=False).encode("utf-8")  # a lone surrogate fails here
     except (ValueError, RecursionError):
@@ -80,15 +81,13 @@ def decode(line: bytes) -> dict[str, Any]:
     return value
 
 
-def decode_request(line: bytes) -> Request:
-    """Return the call that a line holds.
+def request_of(message: dict[str, Any]) -> Request:
+    """Return the call that a decoded line is.
 
     Raises:
-        MalformedRequest: See `decode`.
-        BadRequest: A JSON object, but not a JSON-RPC 2.0 request with named parameters.
+        BadRequest: It is not a JSON-RPC 2.0 request with named parameters.
     """
-    message = decode(line)
-    if set(message) - {"jsonrpc", "id", "method", "params"}:
+    if not message.keys() <= _FIELDS:
         raise BadRequest("the request has a field that JSON-RPC 2.0 does not know")
     if message.get("jsonrpc") != "2.0":
         raise BadRequest('the request lacks "jsonrpc":"2.0"')
@@ -150,3 +149,8 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(name)
+
+
+# Made once: json.loads and json.dumps would make them anew for every line.
+_decode = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant).decode
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True).encode

@@ -7,6 +7,7 @@ the disk stalls no key may be given out anyhow.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from brokerd.audit.line import AuditHead, Field
 from brokerd.audit.log import AuditLog
@@ -14,10 +15,17 @@ from brokershim.errors import AuditUnavailable
 
 
 class GroupCommit:
-    """Records events so that one sync covers all of an event loop's turn."""
+    """Records events so that one sync covers all of an event loop's turn.
 
-    def __init__(self, log: AuditLog) -> None:
+    Args:
+        log: Where they go.
+        alone: Whether nothing else is under way that could share a sync. There is then nobody to
+            wait for, and the two turns of the loop that waiting takes are saved.
+    """
+
+    def __init__(self, log: AuditLog, alone: Callable[[], bool] = lambda: False) -> None:
         self._log = log
+        self._alone = alone
         self._waiting: list[asyncio.Future[None]] = []
 
     async def record(self, event: str, **fields: Field) -> AuditHead:
@@ -35,6 +43,9 @@ class GroupCommit:
             ValueError, TypeError: A field cannot be written; see `brokerd.audit.line.seal`.
         """
         head = self._log.append(event, **fields)
+        if not self._waiting and self._alone():
+            self._log.sync()
+            return head
         loop = asyncio.get_running_loop()
         if not self._waiting:
             loop.call_soon(self._flush)
