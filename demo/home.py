@@ -96,6 +96,7 @@ class Home:
             encoding="utf-8",
             errors="surrogateescape",
             timeout=COMMAND_SECONDS,
+            start_new_session=True,  # no controlling terminal: nobody is asked anything
             check=False,
         )
         self.printed[f"{len(self.printed)}: {command}"] = done.stdout + done.stderr
@@ -118,6 +119,7 @@ class Home:
             stderr=stderr,
             encoding="utf-8",
             errors="surrogateescape",
+            start_new_session=True,
         )
 
     def unlock(self) -> Done:
