@@ -45,8 +45,8 @@ def parse(path: str, document: Mapping[str, Any]) -> Config:
         ConfigError: Naming the file and the key.
     """
     check_keys(path, "", document, {"store", "audit"})
-    store = _table(path, document, "store")
-    audit = _table(path, document, "audit")
+    store = as_table(f"{path}: store", document.get("store", {}))
+    audit = as_table(f"{path}: audit", document.get("audit", {}))
     check_keys(path, "store.", store, {"master_key"})
     check_keys(path, "audit.", audit, {"rotate_bytes"})
     return Config(_master_key(path, store), _audit_bytes(path, audit))
@@ -98,11 +98,15 @@ def check_keys(path: str, prefix: str, table: Mapping[str, Any], known: set[str]
             )
 
 
-def _table(path: str, document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = document.get(key, {})
+def as_table(where: str, value: Any) -> dict[str, Any]:
+    """Return a value that has to be a table.
+
+    Raises:
+        ConfigError: It is not.
+    """
     if not isinstance(value, dict):
-        raise ConfigError(f"{path}: {key} is not a table")
-    return value
+        raise ConfigError(f"{where} is not a table")
+    return cast("dict[str, Any]", value)
 
 
 def _master_key(path: str, store: Mapping[str, Any]) -> MasterKey:

@@ -125,7 +125,7 @@ class Connection:
         if request.method != "hello" or not set(params) <= {"protocol", "client"}:
             raise WrongProtocol("the first request is not hello")
         asked = params.get("protocol")
-        if asked != wire.PROTOCOL or isinstance(asked, bool):
+        if type(asked) is not int or asked != wire.PROTOCOL:  # true is 1, to Python
             raise WrongProtocol(
                 f"this daemon speaks protocol {wire.PROTOCOL} only",
                 details={"supported": [wire.PROTOCOL]},

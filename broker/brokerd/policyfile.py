@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from brokerd import duration
-from brokerd.config import MAX_BYTES, check_keys, parse_toml, read_toml
+from brokerd.config import MAX_BYTES, as_table, check_keys, parse_toml, read_toml
 from brokerd.files import atomic_write
 from brokerd.policy import Approval, Grant, Policy
 from brokershim.errors import BackendUnavailable, ConfigError, InsecurePath, UsageError
@@ -56,14 +56,13 @@ class PolicyFile:
 
         self.current()
         document = tomlkit.parse((_read(self.path) or b"").decode())
-        kept = [each for each in document.get("grant", []) if each.get("project") != project]
-        grants = tomlkit.aot()
-        for each in kept:
-            grants.append(each)
-        new = tomlkit.table()
-        new.update({"project": project, "sha256": sha256, "secrets": secrets})
-        grants.append(new)
-        document["grant"] = grants
+        trust = {"sha256": sha256, "secrets": secrets}
+        grants = cast("list[dict[str, Any]]", document.setdefault("grant", tomlkit.aot()))
+        known = [each for each in grants if each.get("project") == project]
+        for each in known:
+            each.update(trust)
+        if not known:
+            grants.append(tomlkit.item({"project": project, **trust}))
         _write(self.path, tomlkit.dumps(document).encode())
 
 
@@ -74,15 +73,15 @@ def parse(path: str, document: Mapping[str, Any]) -> Policy:
         ConfigError: Naming the file, the grant and the key.
     """
     check_keys(path, "", document, {"grant"})
-    grants = document.get("grant", [])
+    grants: Any = document.get("grant", [])
     if not isinstance(grants, list):
         raise ConfigError(f"{path}: grant is not a list; write [[grant]]")
-    return Policy(tuple(_grant(f"{path}: grant {n}", each) for n, each in enumerate(grants, 1)))
+    numbered = enumerate(cast("list[object]", grants), 1)
+    return Policy(tuple(_grant(f"{path}: grant {number}", each) for number, each in numbered))
 
 
-def _grant(where: str, table: Any) -> Grant:
-    if not isinstance(table, dict):
-        raise ConfigError(f"{where} is not a table; write [[grant]]")
+def _grant(where: str, value: Any) -> Grant:
+    table = as_table(where, value)
     check_keys(where, "", table, _KEYS)
     for_whom = [key for key in ("project", "folder", "unsafe_any_session") if table.get(key)]
     if len(for_whom) != 1:
@@ -101,9 +100,10 @@ def _grant(where: str, table: Any) -> Grant:
 
 
 def _secrets(where: str, value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+    names = cast("list[object]", value) if isinstance(value, list) else [None]
+    if not all(isinstance(each, str) for each in names):
         raise ConfigError(f"{where}: secrets is not a list of names")
-    return tuple(value)
+    return tuple(map(str, names))
 
 
 def _text(where: str, table: Mapping[str, Any], key: str) -> str | None:

@@ -58,8 +58,8 @@ class Session:
     opened_at: str
     connection: int
     number: int = 0
-    approved: set[str] = field(default_factory=set)
-    barred: set[str] = field(default_factory=set)
+    approved: set[str] = field(default_factory=set[str])
+    barred: set[str] = field(default_factory=set[str])
 
     @property
     def asker(self) -> Asker:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from brokershim.errors import DaemonUnreachable
 
@@ -13,7 +13,7 @@ _SUN_PATH = 104
 
 
 @contextlib.contextmanager
-def address_of(path: str) -> Iterator[str]:
+def address_of(path: str) -> Generator[str]:
     """Yield an address for bind(2) or connect(2) that reaches a socket's path.
 
     A path that is too long goes by way of its folder's descriptor in /proc/self/fd.

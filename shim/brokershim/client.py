@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from typing import Any, Callable
+from typing import Any, Callable, cast
 
 from brokershim import __version__, wire
 from brokershim.address import address_of
@@ -129,7 +129,7 @@ class Client:
         result = message.get("result")
         if not isinstance(result, dict):
             raise MalformedRequest("the daemon's reply is not an object")
-        return result
+        return cast("dict[str, Any]", result)
 
 
 def _connect(path: str, timeout: float) -> socket.socket:
@@ -149,7 +149,7 @@ def _connect(path: str, timeout: float) -> socket.socket:
 
 
 def _error(error: Any) -> BrokerError:
-    return from_wire(error if isinstance(error, dict) else {})
+    return from_wire(cast("dict[str, Any]", error) if isinstance(error, dict) else {})
 
 
 def _reason(error: OSError) -> str:

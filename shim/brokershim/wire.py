@@ -8,7 +8,7 @@ tests/wire_vectors.json the shared examples.
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple, Union
+from typing import Any, NamedTuple, Union, cast
 
 from brokershim.errors import BadRequest, BrokerError, LimitExceeded, MalformedRequest
 
@@ -78,7 +78,7 @@ def decode(line: bytes) -> dict[str, Any]:
         raise MalformedRequest("the line is not one JSON object in UTF-8") from None
     if not isinstance(value, dict):
         raise MalformedRequest("the line is not one JSON object in UTF-8")
-    return value
+    return cast("dict[str, Any]", value)
 
 
 def request_of(message: dict[str, Any]) -> Request:
@@ -92,12 +92,12 @@ def request_of(message: dict[str, Any]) -> Request:
     if message.get("jsonrpc") != "2.0":
         raise BadRequest('the request lacks "jsonrpc":"2.0"')
     request_id, method = request_id_of(message), message.get("method")
-    params = message.get("params", {})
+    params: Any = message.get("params", {})
     if request_id is None:
         raise BadRequest("the request's id is not an integer or a short string")
     if not isinstance(method, str) or not isinstance(params, dict):
         raise BadRequest("the request's method is not text, or its params are not an object")
-    return Request(request_id, method, params)
+    return Request(request_id, method, cast("dict[str, Any]", params))
 
 
 def request_id_of(message: dict[str, Any]) -> RequestId | None:

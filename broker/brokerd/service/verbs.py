@@ -11,7 +11,7 @@ import types
 import typing
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from brokerd.service.control import Control
 from brokerd.service.leasing import Leasing
@@ -113,12 +113,20 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) and "\0" not in value
 
 
+def _is_texts(value: Any) -> bool:
+    entries = cast("list[object]", value) if isinstance(value, list) else [None]
+    return all(_is_text(each) for each in entries)
+
+
+def _is_mapping(value: Any) -> bool:
+    pairs = cast("dict[object, object]", value) if isinstance(value, dict) else {None: None}
+    return all(_is_text(key) and _is_text(each) for key, each in pairs.items())
+
+
 _CHECKS: dict[Any, Callable[[Any], bool]] = {
     str: _is_text,
     int: lambda value: type(value) is int,
     float: lambda value: type(value) in (int, float),
-    list[str]: lambda value: type(value) is list and all(map(_is_text, value)),
-    dict[str, str]: lambda value: (
-        type(value) is dict and all(map(_is_text, [*value, *value.values()]))
-    ),
+    list[str]: _is_texts,
+    dict[str, str]: _is_mapping,
 }
