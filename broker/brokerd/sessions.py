@@ -10,6 +10,7 @@ import itertools
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from brokerd.peer import Peer, Pin
 from brokerd.policy import Asker
@@ -61,15 +62,15 @@ class Session:
     approved: set[str] = field(default_factory=set[str])
     barred: set[str] = field(default_factory=set[str])
 
-    @property
+    @cached_property
     def asker(self) -> Asker:
         """What the policy looks at."""
         return Asker(self.launch.folder, self.launch.project)
 
-    @property
-    def secrets(self) -> set[str]:
+    @cached_property
+    def secrets(self) -> frozenset[str]:
         """The secrets that it was opened for, and no others."""
-        return set(self.launch.env.values())
+        return frozenset(self.launch.env.values())
 
 
 class SessionTable:
