@@ -7,6 +7,8 @@ Every error becomes two lines and an exit status here, and nowhere else.
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 from collections.abc import Sequence
 
 import click
@@ -95,6 +97,10 @@ def _usage_error(problem: click.ClickException) -> UsageError:
 
 
 def _system_error(problem: OSError) -> BrokerError:
+    if not sys.stdout.closed:
+        # What could not be written stays in Python's buffer, and would fail again at the end.
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
     what = problem.strerror or type(problem).__name__
     where = f"{problem.filename}: " if problem.filename else ""
     return BrokerError(f"{where}{what}", hint="see `brokerctl doctor`")

@@ -73,6 +73,11 @@ def span(seconds: float) -> str:
     return " ".join(text[:2])
 
 
+def count(number: int, noun: str) -> str:
+    """Return ``1 lease`` or ``2 leases``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def note(text: str) -> None:
     """Say something that is not the result."""
     _print(sys.stderr, f"brokerctl: {safe(text)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+from brokerctl import output
 from brokerctl.auditing import daemons_head, look
 from brokerctl.checks.check import Check
 from brokerd import config
@@ -31,7 +32,7 @@ def settings() -> Iterator[Check]:
     yield Check("config", "ok", path if os.path.exists(path) else "no config.toml: all defaults")
     path = os.path.join(config_dir(), "policy.toml")
     grants = len(PolicyFile(path).current().grants)
-    yield Check("policy", "ok", f"{grants} grants" if grants else "no grants: no access")
+    yield Check("policy", "ok", output.count(grants, "grant") if grants else "no grants: no access")
 
 
 def audit(client: Client | None) -> Iterator[Check]:
@@ -45,4 +46,6 @@ def audit(client: Client | None) -> Iterator[Check]:
         first = f"{problems[0].file} line {problems[0].line}: {problems[0].what}"
         yield Check("audit", "fail", first, "see `brokerctl audit verify`")
     else:
-        yield Check("audit", "ok", f"{report.events} events, none changed or missing")
+        yield Check(
+            "audit", "ok", f"{output.count(report.events, 'event')}, none changed or missing"
+        )

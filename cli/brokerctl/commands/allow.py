@@ -24,9 +24,10 @@ def allow(folder: str | None) -> None:
     facts = client.call("project.show", path=project.require(folder))
     for line in describe(facts):
         output.result(line)
-    path, sha256 = field(facts, "path", str), field(facts, "sha256", str)
-    client.call("project.allow", path=path, sha256=sha256)
-    output.result("allowed, until it changes")
+    if field(facts, "state", str) != "allowed":
+        path, sha256 = field(facts, "path", str), field(facts, "sha256", str)
+        client.call("project.allow", path=path, sha256=sha256)
+        output.result("allowed, until it changes")
     _warn_of_missing(client, set(mapping(facts, "env").values()))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections import deque
@@ -68,8 +69,10 @@ def audit(ctx: click.Context, /, count: int, as_json: bool, **wanted: str | None
 def verify_(ctx: click.Context, head: AuditHead | None, as_json: bool) -> None:
     """Check that the log is whole.
 
-    Ends with 1 if an event was changed, removed or moved. Needs no daemon; where one runs, the log must hold what it last wrote. --json: {files,
-    events, seq, hash, problems}, where problems is a list of {file, line, what}.
+    Ends with 1 if an event was changed, removed or moved. Needs no daemon; where one runs, the
+    log must hold what it last wrote.
+
+    --json: {files, events, seq, hash, problems}, where problems is a list of {file, line, what}.
     """
     report, problems = look(_folder(), head, daemons_head(running()))
     if as_json:
@@ -93,7 +96,8 @@ def _show(report: VerifyReport, problems: list[Problem]) -> None:
     for each in problems:
         output.result(f"{each.file or 'the folder'} line {each.line}: {each.what}", "red")
     state = "NOT WHOLE" if problems else "whole"
-    output.result(f"{state}: {report.events} events in {report.files} files")
+    events_in = f"{output.count(report.events, 'event')} in {output.count(report.files, 'file')}"
+    output.result(f"{state}: {events_in}")
     output.result(f"its end is {report.head.seq}:{report.head.hash}")
 
 
@@ -110,5 +114,6 @@ def _matches(event: dict[str, Any], wanted: dict[str, str | None]) -> bool:
 
 
 def _line(event: dict[str, Any]) -> str:
-    own = [f"{key}={value}" for key, value in event.items() if key not in _CHAIN]
+    known = {key: value for key, value in event.items() if key not in _CHAIN and value is not None}
+    own = [f"{key}={v if isinstance(v, str) else json.dumps(v)}" for key, v in known.items()]
     return " ".join([str(event["time"]), str(event["event"]), *own])

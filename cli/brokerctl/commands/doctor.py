@@ -24,8 +24,9 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
     """Check that everything is in order.
 
     The daemon, its files, this folder and its Python. Ends with 1 if a check fails. Starts
-    nothing; without a daemon it does what it can. --json: a list of {name, state, detail,
-    hint}, where state is ok, warn or fail.
+    nothing; without a daemon it does what it can.
+
+    --json: a list of {name, state, detail, hint}, where state is ok, warn or fail.
     """
     found = checks()
     if as_json:

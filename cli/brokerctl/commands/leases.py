@@ -25,8 +25,10 @@ def leases(as_json: bool) -> None:
     """List the live leases.
 
     "Bounded by" says what ends the key itself: the provider, the backend, or only the broker, so
-    that a copy would still work. Without a daemon there are no leases. --json: a list of {lease, secret, version, session, pid,
-    expires_in, bounded_by}; expires_in is in seconds.
+    that a copy would still work. Without a daemon there are no leases.
+
+    --json: a list of {lease, secret, version, session, pid, expires_in, bounded_by}; expires_in is
+    in seconds.
     """
     client = running()
     rows = [] if client is None else [pick(row, _KEYS) for row in _live(client)]
@@ -57,7 +59,7 @@ def revoke(lease: str | None, everything: bool) -> None:
     chosen = [row for row in _live(client) if everything or row.get("lease") == lease]
     reply = client.call("lease.revoke", **({"all": True} if everything else {"lease": lease}))
     _show(chosen, empty="no leases")
-    output.note(f"{field(reply, 'revoked', int)} ended")
+    output.note(f"{output.count(field(reply, 'revoked', int), 'lease')} ended")
     if any(row.get("bounded_by") == "broker" for row in chosen):
         output.note(_STILL_WORKS)
 

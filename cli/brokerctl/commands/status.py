@@ -9,7 +9,7 @@ import click
 from brokerctl import output
 from brokerctl.autostart import running
 from brokerctl.options import json_option
-from brokerctl.replies import number, pages, pick, table, texts
+from brokerctl.replies import field, number, pages, pick, table, texts
 from brokershim.client import Client
 from brokershim.paths import socket_path
 
@@ -25,9 +25,11 @@ def status(as_json: bool) -> None:
     """Show the daemon, its store and its sessions.
 
     Starts nothing, and ends with 0 whether a daemon runs or not; `brokerctl daemon status` ends
-    with 5 if none does. --json: {running, socket, pid, version, uptime, connections, leases,
-    store, audit, policy, protection, sessions}; null where no daemon runs; sessions is a list of
-    {session, root, program, script, project, secrets, leases}.
+    with 5 if none does.
+
+    --json: {running, socket, pid, version, uptime, connections, leases, store, audit, policy,
+    protection, sessions}; null where no daemon runs; sessions is a list of {session,
+    root, program, script, project, secrets, leases}.
     """
     client = running()
     if as_json:
@@ -57,7 +59,7 @@ def _show(facts: dict[str, Any]) -> None:
             "socket": facts["socket"],
             "store": describe_store(table(facts, "store")),
             "policy": describe_policy(table(facts, "policy")),
-            "audit": f"{table(facts, 'audit').get('seq')} events",
+            "audit": output.count(field(table(facts, "audit"), "seq", int), "event"),
             "protection": ", ".join(texts(facts, "protection")),
             "leases": str(facts["leases"]),
         }
@@ -80,7 +82,7 @@ def describe_policy(policy: dict[str, Any]) -> str:
     """Return the state of policy.toml in a few words."""
     if policy.get("error"):
         return f"nothing is granted: {policy['error']}"
-    return f"{policy.get('grants')} grants"
+    return output.count(field(policy, "grants", int), "grant")
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
