@@ -40,6 +40,8 @@ class Control:
         """Return how the daemon fares."""
         del caller
         parts, facts = self._parts, self._facts
+        # In a thread: while the store asks the keyring, it lets nobody else look.
+        store = await parts.blocking.run("the embedded store", parts.store.status)
         return {
             "pid": os.getpid(),
             "version": __version__,
@@ -47,7 +49,7 @@ class Control:
             "sessions": len(parts.sessions),
             "leases": len(parts.leases),
             "connections": facts.connections(),
-            "store": asdict(parts.store.status()),
+            "store": asdict(store),
             "audit": parts.audit_log.head._asdict(),
             "policy": self._policy(),
             "protection": facts.protection,

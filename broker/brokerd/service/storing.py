@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from brokerd.ending import Reason
 from brokerd.model import Secret
 from brokerd.service.paging import page
 from brokerd.service.parts import Caller, Parts
-from brokershim.errors import InvalidParams, UsageError
+from brokershim.errors import BrokerError, UsageError
 from brokershim.reference import check_name
+
+_VERSION = re.compile("[0-9]{1,9}")
+_STORE = "the embedded store"
+_Result = TypeVar("_Result")
 
 
 class Storing:
@@ -29,24 +35,16 @@ class Storing:
         max_ttl: float | None = None,
     ) -> dict[str, Any]:
         """Store a secret's value, its description, or both; running apps get it at once."""
-        check_name(name)
-        await self._note("secret.set", caller, name)
-        version, created = await self._parts.blocking.run(
-            "the embedded store",
-            self._parts.store.set,
-            name,
-            _bytes(value),
-            provider,
-            hosts,
-            max_ttl,
-        )
-        await self._changed(name, Reason.ROTATED)
+        version, created = await self._change(
+            "set", caller, name, Reason.ROTATED, self._parts.store.set,
+            _bytes(value), provider, hosts, max_ttl,
+        )  # fmt: skip
         return {"name": name, "version": version, "created": created}
 
     async def list_all(self, caller: Caller, *, after: str | None = None) -> dict[str, Any]:
         """Return one page of the secrets, by name."""
         del caller
-        found = await self._parts.blocking.run("the embedded store", self._parts.store.list)
+        found = await self._parts.blocking.run(_STORE, self._parts.store.list)
         later = (secret for secret in found if after is None or secret.name > after)
         return page("secrets", later, _row, lambda secret: secret.name)
 
@@ -54,32 +52,26 @@ class Storing:
         """Return one secret's description and its versions."""
         del caller
         secret, versions = await self._parts.blocking.run(
-            "the embedded store", self._parts.store.show, check_name(name)
+            _STORE, self._parts.store.show, check_name(name)
         )
         rows = [{"version": each.version, "created": each.created} for each in versions]
         return {**_row(secret), "versions": rows}
 
     async def remove(self, caller: Caller, *, name: str) -> dict[str, Any]:
         """Remove a secret with all its versions, and end every lease of it."""
-        await self._note("secret.removed", caller, check_name(name))
-        await self._parts.blocking.run("the embedded store", self._parts.store.remove, name)
-        await self._changed(name, Reason.REMOVED)
+        await self._change("remove", caller, name, Reason.REMOVED, self._parts.store.remove)
         return {}
 
     async def rollback(
         self, caller: Caller, *, name: str, version: str | None = None
     ) -> dict[str, Any]:
         """Make an older value current again, as a new version."""
-        if version is not None and (not version.isascii() or not version.isdigit()):
-            raise InvalidParams("version is not a number")
-        await self._note("secret.rolled_back", caller, check_name(name))
-        new = await self._parts.blocking.run(
-            "the embedded store",
-            self._parts.store.rollback,
-            name,
-            None if version is None else int(version),
+        if version is not None and not _VERSION.fullmatch(version):
+            raise UsageError("not a version", hint=f"see `brokerctl secret show {name}`")
+        older = None if version is None else int(version)
+        new = await self._change(
+            "rollback", caller, name, Reason.ROTATED, self._parts.store.rollback, older
         )
-        await self._changed(name, Reason.ROTATED)
         return {"name": name, "version": new}
 
     async def unlock(
@@ -87,30 +79,43 @@ class Storing:
     ) -> dict[str, Any]:
         """Open the store, or make one."""
         created = await self._parts.blocking.run(
-            "the embedded store", self._parts.store.unlock, passphrase, create
+            _STORE, self._parts.store.unlock, passphrase, create
         )
         await self._parts.audit.record("store.unlocked", pid=caller.peer.pid, created=created)
-        return {"master_key": self._parts.store.status().master_key, "created": created}
+        status = await self._parts.blocking.run(_STORE, self._parts.store.status)
+        return {"master_key": status.master_key, "created": created}
 
     async def lock(self, caller: Caller) -> dict[str, Any]:
         """Close the store, forget every key, and end every lease of what it holds."""
         parts = self._parts
-        parts.store.lock()
+        await parts.blocking.run(_STORE, parts.store.lock)
         parts.credentials.clear()
         held = [lease for lease in parts.leases if lease.backend == "embedded"]
         parts.endings.end(held, Reason.LOCKED)
         await parts.audit.record("store.locked", pid=caller.peer.pid, leases=len(held))
         return {}
 
-    async def _note(self, event: str, caller: Caller, name: str) -> None:
-        """Write down a change before it is made: no change without a trace."""
-        await self._parts.audit.record(
-            event, secret=name, pid=caller.peer.pid, executable=caller.peer.executable()
-        )
-
-    async def _changed(self, name: str, reason: Reason) -> None:
-        self._parts.endings.end(self._parts.leases.of_secret(name), reason)
-        await self._parts.endings.settle()
+    async def _change(
+        self,
+        action: str,
+        caller: Caller,
+        name: str,
+        reason: Reason,
+        change: Callable[..., _Result],
+        *args: object,
+    ) -> _Result:
+        """Change a secret and end its leases; no change is begun without a trace."""
+        parts, peer = self._parts, caller.peer
+        facts = {"action": action, "secret": check_name(name), "pid": peer.pid}
+        await parts.audit.record("secret.changing", **facts, executable=peer.executable())
+        try:
+            result = await parts.blocking.run(_STORE, change, name, *args)
+        except BrokerError as error:
+            await parts.audit.record("secret.unchanged", **facts, kind=error.kind)
+            raise
+        ended = parts.endings.end(parts.leases.of_secret(name), reason)
+        await parts.audit.record("secret.changed", **facts, leases=ended)
+        return result
 
 
 def _bytes(value: str | None) -> bytes | None:
