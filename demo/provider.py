@@ -69,14 +69,14 @@ class Provider:
     """The server; a context manager that serves as long as it is entered.
 
     Args:
-        keys: The good key of each provider, ``openai`` and ``anthropic``.
+        keys: A good key of each provider, ``openai`` and ``anthropic``.
         waiting: Called with how many requests were accepted so far, while the client waits
             for the answer of the newest.
     """
 
     def __init__(self, keys: dict[str, str], waiting: Callable[[int], None] | None = None) -> None:
-        self._keys = dict(keys)
-        self._numbers = dict.fromkeys(keys, 1)
+        self._good = {provider: [key] for provider, key in keys.items()}
+        self._known = {provider: [key] for provider, key in keys.items()}
         self._waiting = waiting
         self.asked: list[Asked] = []
         """Every request so far, in order."""
@@ -98,18 +98,23 @@ class Provider:
         self._server.server_close()
         self._thread.join()
 
+    def accept(self, provider: str, key: str) -> None:
+        """Take one more key."""
+        self._good[provider].append(key)
+        self._known[provider].append(key)
+
     def rotate(self, provider: str, key: str) -> None:
-        """Replace a provider's key; from now on the old one is refused."""
-        self._keys[provider] = key
-        self._numbers[provider] += 1
+        """Take one key, and from now on no other."""
+        self._good[provider].clear()
+        self.accept(provider, key)
 
     def judge(self, provider: str, model: str, key: str) -> str | None:
         """Take in a request, and return what is answered; None if its key is refused."""
-        good = key == self._keys[provider] and model != REFUSED_MODEL
+        good = key in self._good[provider] and model != REFUSED_MODEL
         self.asked.append(Asked(provider, good, key))
         if not good:
             return None
-        number = self._numbers[provider]
+        number = self._known[provider].index(key) + 1
         if self._waiting is not None:
             self._waiting(sum(each.accepted for each in self.asked))
         return f"Hello from {provider}, your key no. {number} is good."

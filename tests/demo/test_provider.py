@@ -49,6 +49,12 @@ def test_after_rotation_only_the_new_key_is_good(provider: Provider) -> None:
     assert "key no. 2" in ask(provider, "sk-proj-new-0123456789").text
 
 
+def test_several_keys_can_be_good_at_a_time(provider: Provider) -> None:
+    provider.accept("openai", "sk-proj-more-0123456789")
+    assert "key no. 1" in ask(provider, OPENAI).text
+    assert "key no. 2" in ask(provider, "sk-proj-more-0123456789").text
+
+
 def test_one_model_is_out_of_bounds_for_every_key(provider: Provider) -> None:
     assert ask(provider, OPENAI, REFUSED_MODEL).status_code == 401
 
