@@ -43,43 +43,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = [
-    "AlreadyRunning",
-    "ApprovalRequired",
-    "AuditUnavailable",
-    "BackendTimeout",
-    "BackendUnavailable",
-    "BadRequest",
-    "BrokerError",
-    "ConfigError",
-    "DaemonUnreachable",
-    "Denied",
-    "ForeignUser",
-    "HostNotAllowed",
-    "InsecurePath",
-    "InvalidParams",
-    "KeyringUnavailable",
-    "LeaseNotFound",
-    "LimitExceeded",
-    "Locked",
-    "MalformedRequest",
-    "NoSession",
-    "NotFound",
-    "NotGranted",
-    "Orphan",
-    "PeerGone",
-    "ProjectFileNotFound",
-    "ProjectNotAllowed",
-    "SecretNotFound",
-    "StoreCorrupted",
-    "UnknownMethod",
-    "UsageError",
-    "WrongPassphrase",
-    "WrongProtocol",
-    "from_wire",
-]
-
-
 class BrokerError(Exception):
     """The root of the tree; on its own, something that should not have happened.
 

@@ -66,6 +66,7 @@ class Storing:
         self, caller: Caller, *, name: str, version: str | None = None
     ) -> dict[str, Any]:
         """Make an older value current again, as a new version."""
+        check_name(name)
         if version is not None and not _VERSION.fullmatch(version):
             raise UsageError("not a version", hint=f"see `brokerctl secret show {name}`")
         older = None if version is None else int(version)
