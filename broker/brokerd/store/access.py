@@ -109,6 +109,7 @@ class Access:
             WrongPassphrase: It is not the store's.
             UsageError: A new one is too short, or the store has none.
             NotFound: There is no store, and none is to be made.
+            ConfigError: The configuration wants the master key from elsewhere.
             KeyringUnavailable: The keyring refuses, or has no key for the store.
             StoreCorrupted: The file is not, whole and genuine, the newest that was seen of it.
             BackendUnavailable: The file cannot be read or written.
@@ -118,6 +119,8 @@ class Access:
             if loaded is not None:
                 if self._key is None or passphrase is not None:
                     self._open(loaded, passphrase)
+                else:
+                    self._read()
                 return False
             if not create:
                 raise NotFound("there is no store yet", hint="make one with `brokerctl unlock`")

@@ -19,7 +19,7 @@ from brokershim.errors import (
 
 SHORTEST_PASSPHRASE = 8
 """In characters."""
-_NO_KEYRING = "there is no keyring of the operating system"
+_NO_KEYRING = "no keyring of the operating system"
 
 
 class Made(NamedTuple):
@@ -79,24 +79,38 @@ def make_master(store: str, wanted: MasterKey, passphrase: str | None) -> Made:
     Raises:
         ConfigError: A passphrase, where the configuration wants the keyring.
         UsageError: The passphrase is too short.
-        Locked: A passphrase has to be chosen (``details["needs"]``).
-        KeyringUnavailable: The keyring refuses, or none is there and nothing else is wanted.
+        Locked: A passphrase has to be chosen (``details["needs"]``): there is no keyring, or it
+            refuses, or it is not wanted.
+        KeyringUnavailable: There is no keyring, or it refuses, and nothing else is wanted.
     """
     if passphrase is not None:
         if wanted == "keyring":
             raise ConfigError("config.toml wants the master key from the keyring")
         return _new_passphrase(passphrase)
-    keyring = None if wanted == "passphrase" else masterkey.find_keyring()
-    if keyring is not None:
-        return Made(masterkey.make(keyring, store), None, keyring)
-    if wanted == "keyring":
-        raise KeyringUnavailable(_NO_KEYRING)
-    why = ", and no keyring of the operating system" if wanted == "auto" else ""
-    raise Locked(
-        f"there is no store yet{why}",
+    if wanted == "passphrase":
+        raise _choose("there is no store yet")
+    try:
+        return _new_in_keyring(store)
+    except KeyringUnavailable as error:
+        if wanted == "keyring":
+            raise
+        raise _choose(f"there is no store yet, and {error.message}") from None
+
+
+def _choose(why: str) -> Locked:
+    """Return the error that lets the command line ask; a passphrase is never the silent choice."""
+    return Locked(
+        why,
         hint="choose a passphrase with `brokerctl unlock`",
         details={"needs": "new-passphrase"},
     )
+
+
+def _new_in_keyring(store: str) -> Made:
+    keyring = masterkey.find_keyring()
+    if keyring is None:
+        raise KeyringUnavailable(_NO_KEYRING)
+    return Made(masterkey.make(keyring, store), None, keyring)
 
 
 def _new_passphrase(passphrase: str) -> Made:
