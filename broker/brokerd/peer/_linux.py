@@ -19,6 +19,9 @@ _UCRED = struct.Struct("=iII")  # struct ucred: pid, uid, gid
 _CREDENTIALS_SPACE = socket.CMSG_SPACE(_UCRED.size)
 _SO_PEERPIDFD = 77  # asm-generic/socket.h, since Linux 6.5; Python 3.11 has no name for it
 _STAT_BYTES = 1024
+# What SO_PEERPIDFD says of a process that was waited for already: Linux 6.5, 6.16, and with
+# nothing known of the peer at all.
+_REAPED = (errno.EINVAL, errno.ESRCH, errno.ENODATA)
 PINNED_BY = "pidfd"
 
 
@@ -57,13 +60,16 @@ class Peer:
         self.pid, self.uid, _ = _UCRED.unpack(raw)
         if self.uid != os.geteuid():
             raise ForeignUser(f"this daemon does not serve uid {self.uid}")
+        if self.pid == 0:
+            raise PeerGone("the caller is outside this daemon's pid namespace")
         self.pin = Pin(self.pid, _pidfd(connection, self.pid))
+        self._stat_fd = -1
         try:
             # Held open: a read of it can never tell of another process with a reused number.
             self._stat_fd = os.open(f"/proc/{self.pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
             self.start = _read_stat(self._stat_fd).start
         except OSError:
-            self.pin.close()
+            self.close()
             raise PeerGone(f"process {self.pid} has ended") from None
 
     def receive(self, connection: socket.socket, size: int) -> bytes:
@@ -142,8 +148,10 @@ def _pidfd(connection: socket.socket, pid: int) -> int:
     try:
         return connection.getsockopt(socket.SOL_SOCKET, _SO_PEERPIDFD)
     except OSError as error:
-        if error.errno not in (errno.ENOPROTOOPT, errno.EINVAL):
+        if error.errno in _REAPED:
             raise PeerGone(f"process {pid} has ended") from None
+        if error.errno != errno.ENOPROTOOPT:
+            raise
     # Before Linux 6.5. Should the number be reused by now, then what is pinned is the process
     # that has it now, and its own ancestry decides.
     try:
@@ -163,7 +171,8 @@ def _read_stat(fd: int) -> _Stat:
 
 
 def _link(path: str) -> str:
+    """Return where a link leads, as text: one reply with half a surrogate pair spoils a list."""
     try:
-        return os.readlink(path)
+        return os.readlink(os.fsencode(path)).decode("utf-8", "backslashreplace")
     except OSError:
         return "?"
