@@ -1,7 +1,8 @@
-"""macOS: who is calling, from unix(4), getsockopt(2) and kqueue(2)."""
+"""macOS: who is calling, from unix(4), getsockopt(2), kqueue(2) and sys/proc_info.h."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import select
 import socket
@@ -20,6 +21,11 @@ _SOL_LOCAL = 0  # sys/un.h
 _LOCAL_PEERCRED = 1
 _LOCAL_PEERPID = 2
 _XUCRED = struct.Struct("=IIh2x16I")  # struct xucred: version, uid, ngroups, groups
+_PROC_PIDTBSDINFO = 3  # sys/proc_info.h
+# struct proc_bsdinfo: 12 numbers, two names, then these, nice and the start time.
+_BSDINFO = struct.Struct("=12I16s32sIIIIIiQQ")
+_PGID, _TERMINAL, _FOREGROUND = 15, 17, 18
+_NO_DEVICE = 0xFFFFFFFF
 PINNED_BY = "kqueue"
 
 
@@ -89,19 +95,14 @@ class Peer:
 
     def in_foreground(self) -> bool:
         """Return whether it is in the foreground of a terminal, so that a person can answer."""
-        try:
-            terminal = self._process.terminal()
-            if terminal is None:
-                return False
-            fd = os.open(terminal, os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC)
-        except (psutil.Error, OSError):
+        # Not tcgetpgrp(3): it answers only about the caller's own terminal, and we have none.
+        info = ctypes.create_string_buffer(_BSDINFO.size)
+        libc = ctypes.CDLL(None)
+        size = libc.proc_pidinfo(self.pid, _PROC_PIDTBSDINFO, ctypes.c_uint64(0), info, len(info))
+        if size != _BSDINFO.size:
             return False
-        try:
-            return os.tcgetpgrp(fd) == os.getpgid(self.pid)
-        except OSError:
-            return False
-        finally:
-            os.close(fd)
+        fields = _BSDINFO.unpack(info.raw)
+        return bool(fields[_TERMINAL] != _NO_DEVICE and fields[_PGID] == fields[_FOREGROUND])
 
     def executable(self) -> str:
         """Return the path of what it runs now (exec keeps the pid), or "?"."""
