@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -36,7 +37,16 @@ def require_linux() -> None:
         pytest.skip("this test looks at Linux itself")
 
 
-def require_file(path: str, why: str) -> None:
+def require_file_readable(path: Path, uid: int, advice: str) -> None:
+    """Go on only where another user, in no group of ours, can read a folder."""
+    for folder in (path, *path.parents):
+        found = folder.stat()
+        needed = 0o500 if found.st_uid == uid else 0o005
+        if found.st_mode & needed != needed:
+            _missing(f"uid {uid} cannot read {folder}: {advice}")
+
+
+def require_writable(path: str, why: str) -> None:
     """Go on only where a file of the system can be written."""
     if not os.access(path, os.W_OK):
         _missing(f"{path} cannot be written: {why}")

@@ -1,0 +1,30 @@
+"""What any test may ask for: a world of its own, and a daemon in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.daemon import Daemon, World, new_world, started
+from tests.support.puppet import Stage
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with new_world() as made:
+        yield made
+
+
+@pytest.fixture
+def daemon(world: World) -> Iterator[Daemon]:
+    """Run a daemon; it holds one secret, ``openai/dev``, and grants nothing."""
+    with started(world) as running:
+        running.set_secret()
+        yield running
+
+
+@pytest.fixture
+def stage(world: World) -> Iterator[Stage]:
+    with Stage(world) as made:
+        yield made

@@ -1,0 +1,175 @@
+"""Processes that a test plays with: they fork, connect, pass sockets on, and die as told."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from brokershim.errors import from_wire
+from tests.support.daemon import PACKAGES, World, own_python, plain_path, wait_until
+
+_MAIN = Path(__file__).with_name("puppet_main.py")
+_SECONDS = 20.0
+
+
+class Puppet:
+    """One process. It need not be a child of this one."""
+
+    def __init__(self, stage: Stage, string: socket.socket) -> None:
+        self._stage = stage
+        self._string = string
+        self._lines = string.makefile("rb")
+        self.pid = int(json.loads(self._lines.readline())["pid"])
+
+    def do(self, code: str, **given: Any) -> None:
+        """Carry out statements; ``given`` holds what is given."""
+        self._order(code, given, value=False)
+
+    def get(self, code: str, **given: Any) -> Any:
+        """Return the value of an expression."""
+        return self._order(code, given, value=True)
+
+    def call(self, method: str, **params: Any) -> dict[str, Any]:
+        """Call the daemon on the process's own, kept connection; raise what it answers."""
+        result = self.get("call(given['method'], given['params'])", method=method, params=params)
+        assert isinstance(result, dict)
+        return result
+
+    def told(self) -> list[list[Any]]:
+        """Return what the daemon said unasked on that connection, so far."""
+        found = self.get("drained()")
+        assert isinstance(found, list)
+        return found
+
+    def fork(self, how: str = "fork") -> Puppet:
+        """Return a child: a copy with the same open descriptors."""
+        return self._stage.enter_from(lambda: self.do(f"{how}()"))
+
+    def fork_in_terminal(self) -> Puppet:
+        """Return a child that leads a session in the foreground of a terminal of its own."""
+        return self.fork("fork_in_terminal")
+
+    def cut(self, number: int = signal.SIGKILL) -> None:
+        """End it by a signal, and wait until it has; a zombie has."""
+        os.kill(self.pid, number)
+        wait_until(lambda: _state(self.pid) in ("", "Z"))
+
+    def exit(self, status: int = 0) -> None:
+        """Let it end by itself."""
+        self.order_only(f"os._exit({status})")
+        wait_until(lambda: _state(self.pid) in ("", "Z"))
+
+    def order_only(self, code: str) -> None:
+        """Have it do something that it will not come back from."""
+        self._send(code, {}, value=False)
+
+    def _order(self, code: str, given: dict[str, Any], *, value: bool) -> Any:
+        self._send(code, given, value=value)
+        reply = json.loads(self._lines.readline())
+        if "error" in reply:
+            raise from_wire(reply["error"])
+        assert "raised" not in reply, reply["raised"]
+        return reply["value"]
+
+    def _send(self, code: str, given: dict[str, Any], *, value: bool) -> None:
+        order = {"code": code, "given": given, "value": value}
+        self._string.sendall(json.dumps(order).encode() + b"\n")
+
+    def close(self) -> None:
+        """End it if it lives, whatever it does."""
+        if _state(self.pid) not in ("", "Z"):
+            os.kill(self.pid, signal.SIGKILL)
+        self._lines.close()
+        self._string.close()
+
+
+class Stage:
+    """Where puppets come from, and where they end."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._puppets: list[Puppet] = []
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._folder = tempfile.TemporaryDirectory(prefix="stage-")
+        os.chmod(self._folder.name, 0o755)
+        self._path = os.path.join(self._folder.name, "strings")
+        self._entrance = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._entrance.bind(self._path)
+        os.chmod(self._path, 0o777)  # other users act here too
+        self._entrance.listen()
+        self._entrance.settimeout(_SECONDS)
+
+    def enter(self, **environ: str) -> Puppet:
+        """Start a process of this process's own user."""
+        return self._start([*own_python(), str(_MAIN)], None, environ)
+
+    def enter_as(self, uid: int, python: list[str]) -> Puppet:
+        """Start a process of another user."""
+        code = (
+            f"import sys, runpy; sys.path[:0] = {plain_path()!r}; "
+            f"runpy.run_path({str(_MAIN)!r}, run_name='__main__')"
+        )
+        return self._start([*python, "-c", code], uid, {})
+
+    def enter_from(self, cause: Callable[[], None]) -> Puppet:
+        """Return the process that something brings about."""
+        cause()
+        string, _ = self._entrance.accept()
+        string.settimeout(_SECONDS)
+        self._puppets.append(Puppet(self, string))
+        return self._puppets[-1]
+
+    def _start(self, command: list[str], uid: int | None, environ: dict[str, str]) -> Puppet:
+        def start() -> None:
+            self._processes.append(
+                subprocess.Popen(
+                    [*command, self._path, PACKAGES[0]],
+                    stdin=subprocess.DEVNULL,
+                    env={**self._world.environ, **environ},
+                    cwd=self._world.root,
+                    user=uid,
+                    group=uid,
+                    extra_groups=None if uid is None else [],
+                )
+            )
+
+        return self.enter_from(start)
+
+    def reap(self) -> None:
+        """Let the kernel give the numbers of ended processes away again."""
+        for process in self._processes:
+            process.poll()
+
+    def __enter__(self) -> Stage:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
+        for puppet in self._puppets:
+            puppet.close()
+        for process in self._processes:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_SECONDS)
+        self._entrance.close()
+        self._folder.cleanup()
+
+
+def _state(pid: int) -> str:
+    """Return a process's state as /proc/PID/stat has it, empty where there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0].decode()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
