@@ -43,6 +43,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+
 class BrokerError(Exception):
     """The root of the tree; on its own, something that should not have happened.
 

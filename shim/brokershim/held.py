@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from brokershim.errors import BackendUnavailable, BrokerError, MalformedRequest
-from brokershim.scrub import Forms, forms_of
+from brokershim.scrub import Scrubber
 
 _RENEW_AFTER = 2 / 3
 """The part of a lease's life after which it is renewed."""
@@ -25,7 +25,7 @@ class Held:
     Attributes:
         name: The secret's name.
         value: The key.
-        forms: The texts that give the key away.
+        scrubber: Knows the texts that give the key away.
         lease: The daemon's id of the lease.
         hosts: Where the key may be sent.
         version: Which version of the secret the key is.
@@ -36,7 +36,7 @@ class Held:
 
     name: str
     value: str = field(repr=False)
-    forms: Forms = field(repr=False)
+    scrubber: Scrubber = field(repr=False)
     lease: str
     hosts: tuple[str, ...]
     version: str
@@ -87,7 +87,7 @@ def held(name: str, reply: dict[str, Any], sent: float) -> Held:
     return Held(
         name=name,
         value=reply["value"],
-        forms=forms_of(reply["value"]),
+        scrubber=Scrubber({name: reply["value"]}),
         lease=reply["lease"],
         hosts=tuple(map(str, reply["hosts"])),
         version=reply["version"],

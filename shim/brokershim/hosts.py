@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from brokershim.errors import HostNotAllowed
@@ -26,7 +26,8 @@ class Target(NamedTuple):
     port: int | None
 
 
-def check_host(secret: str, hosts: Iterable[str], target: Target) -> None:
+@functools.lru_cache(maxsize=64)
+def check_host(secret: str, hosts: tuple[str, ...], target: Target) -> None:
     """Check that a secret may be sent to a target.
 
     Hosts match exactly: a suffix rule would send the key to whoever can register a name below.

@@ -8,42 +8,47 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterator, Mapping
 from urllib.parse import quote
 
 from brokershim.reference import reference
 
 _SHORTEST = 8
 """Characters that a part of a base64 text must have to be told from chance."""
+_ESCAPE = re.compile("%[0-9A-F]{2}")
 
-Forms = tuple[str, ...]
 
-
-def forms_of(key: str) -> Forms:
+def forms_of(key: str) -> tuple[str, ...]:
     """Return the texts that give a key away, the longest first.
 
     Args:
         key: The key, in printable ASCII.
     """
     as_json = json.dumps(key)[1:-1]
-    forms = {key, as_json, as_json.replace("/", "\\/"), repr(key.encode())[2:-1]}
-    url = quote(key, safe="")
-    forms |= {url, url.lower() if url != key else url}
-    forms.update(_inside_base64(key.encode()))
+    in_url = quote(key, safe="")
+    forms = {
+        key,
+        as_json,
+        as_json.replace("/", "\\/"),
+        repr(key.encode())[2:-1],
+        in_url,
+        _ESCAPE.sub(lambda match: match[0].lower(), in_url),
+        *_inside_base64(key.encode()),
+    }
     return tuple(sorted(forms, key=len, reverse=True))
 
 
 def _inside_base64(key: bytes) -> Iterator[str]:
-    """Yield what a key looks like inside base64 (RFC 4648), wherever it begins in the text.
+    """Yield what a key looks like inside base64 (RFC 4648), wherever in the text it begins.
 
     Basic credentials are the base64 of ``user:key``. Three bytes become four characters, so
-    the key's own characters depend on how far into such a group it begins. Characters that it
-    shares with its neighbours are left out.
+    there are three cases. The characters at both ends are made of neighbours' bits as well, and
+    are left out.
     """
     for before in range(3):
-        text = base64.b64encode(b"\0" * before + key).decode()
-        shared_end = 4 - (before + len(key)) % 3 if (before + len(key)) % 3 else 0
-        inner = text[(0, 2, 3)[before] : len(text) - shared_end]
+        text = base64.b64encode(bytes(before) + key).decode()
+        inner = text[(0, 2, 3)[before] : (before + len(key)) * 8 // 6]
         if len(inner) >= _SHORTEST:
             yield inner
             yield inner.replace("+", "-").replace("/", "_")
@@ -53,24 +58,22 @@ class Scrubber:
     """Puts references back in the place of some keys. Its repr shows no key.
 
     Args:
-        keys: For each secret its name and the forms of its key.
+        keys: For each secret's name its key.
     """
 
-    def __init__(self, keys: Iterable[tuple[str, Forms]]) -> None:
-        self._pairs: list[tuple[str, str]] = [
-            (form, reference(name)) for name, forms in keys for form in forms
-        ]
-        self._bytes = [(form.encode(), ref.encode()) for form, ref in self._pairs]
+    def __init__(self, keys: Mapping[str, str]) -> None:
+        self._texts = [(form, reference(name)) for name in keys for form in forms_of(keys[name])]
+        self._bytes = [(form.encode(), ref.encode()) for form, ref in self._texts]
 
     def text(self, text: str) -> str:
-        """Return a text without the keys."""
-        for form, ref in self._pairs:
+        """Return a text without the keys; the same object where it holds none."""
+        for form, ref in self._texts:
             if form in text:
                 text = text.replace(form, ref)
         return text
 
     def data(self, data: bytes) -> bytes:
-        """Return bytes without the keys."""
+        """Return bytes without the keys; the same object where they hold none."""
         for form, ref in self._bytes:
             if form in data:
                 data = data.replace(form, ref)

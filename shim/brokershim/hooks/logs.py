@@ -19,17 +19,17 @@ _LOGGERS = (
     "hpack.table",
 )  # fmt: skip
 
-_in_flight: set[Scrubber] = set()
+_in_flight: list[Scrubber] = []  # one may be there twice: its lease is used by two requests
 
 
 @contextlib.contextmanager
 def washed(scrubber: Scrubber) -> Generator[None, None, None]:
     """Keep some keys out of the logs for the duration of a request."""
-    _in_flight.add(scrubber)
+    _in_flight.append(scrubber)
     try:
         yield
     finally:
-        _in_flight.discard(scrubber)
+        _in_flight.remove(scrubber)
 
 
 def install() -> None:
@@ -40,7 +40,7 @@ def install() -> None:
 
 def _wash(record: logging.LogRecord) -> bool:
     message = record.getMessage()
-    for scrubber in list(_in_flight):
+    for scrubber in tuple(_in_flight):
         message = scrubber.text(message)
     record.msg, record.args = message, None
     return True

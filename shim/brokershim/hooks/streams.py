@@ -21,7 +21,7 @@ class _Guard:
 
     def _let_go(self) -> tuple[Any, Scrubber]:
         stream, self._stream = self._stream, self._module.ByteStream(b"")
-        scrubber, self._scrubber = self._scrubber, Scrubber(())
+        scrubber, self._scrubber = self._scrubber, Scrubber({})
         return stream, scrubber
 
 
