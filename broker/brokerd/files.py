@@ -26,7 +26,7 @@ def atomic_write(path: str, data: bytes) -> None:
         OSError: The old file is still there, whole; or, where only the last sync of the folder
             failed, the new one.
     """
-    folder, name = os.path.split(path)
+    folder, name = os.path.split(os.path.abspath(path))
     prefix = f".{name}."
     _remove_leftovers(folder, prefix)
     temporary = os.path.join(folder, prefix + secrets.token_hex(8) + _SUFFIX)
