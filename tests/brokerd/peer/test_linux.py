@@ -15,16 +15,14 @@ from typing import cast
 
 import pytest
 
+from brokerd.peer import Peer, _linux
 from brokershim.errors import ForeignUser, PeerGone
 from tests.support.daemon import PLAIN_UID, World, plain_python, wait_until
 from tests.support.door import Door, receive
 from tests.support.puppet import Puppet, Stage
 from tests.support.require import require_root, require_writable
 
-if sys.platform != "linux":
-    pytest.skip("Linux's own module", allow_module_level=True)
-
-from brokerd.peer import Peer, _linux  # noqa: E402
+assert sys.platform == "linux"  # type checkers narrow on it; conftest.py leaves this out elsewhere
 
 _SO_PEERPIDFD = 77
 _LAST_PID = "/proc/sys/kernel/ns_last_pid"
