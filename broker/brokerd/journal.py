@@ -134,10 +134,10 @@ class Journal:
             undo.callback(self._lock.close)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             data = read_private(self._path, _MAX_BYTES) or b""
-            self._entries, self._lines = _replay(self._path, data)
+            self._entries = _replay(self._path, data)
+            self._lines = len(self._entries)
             if data != _lines_of(self._entries):
                 atomic_write(self._path, _lines_of(self._entries))
-                self._lines = len(self._entries)
             self._file = LineFile(self._path)
             undo.pop_all()
 
@@ -174,8 +174,8 @@ def _crc(body: bytes) -> bytes:
     return b',"crc":"%08x"}' % zlib.crc32(body)
 
 
-def _replay(path: str, data: bytes) -> tuple[dict[str, JournalEntry], int]:
-    """Return what is pending, and how many lines said so. A torn last line says nothing.
+def _replay(path: str, data: bytes) -> dict[str, JournalEntry]:
+    """Return what is pending by a journal's lines. A torn last line says nothing.
 
     It was never synced, so the key that it is about never went out.
     """
@@ -188,7 +188,7 @@ def _replay(path: str, data: bytes) -> tuple[dict[str, JournalEntry], int]:
             _apply(_unseal(line), entries)
         except ValueError as error:
             raise _damaged(f"{path} line {number}: {error}") from None
-    return entries, len(lines)
+    return entries
 
 
 def _unseal(line: bytes) -> Any:

@@ -18,6 +18,9 @@ from brokershim.ownership import open_private
 _FULL_SYNC: int | None = getattr(fcntl, "F_FULLFSYNC", None)
 _DATA_SYNC = getattr(os, "fdatasync", os.fsync)
 
+_MEDDLED = (errno.ENOENT, errno.EEXIST, errno.ESTALE)
+_UNDO = "put the file back as it was, or restart the daemon: `brokerctl daemon stop`"
+
 
 class LineFile:
     """A file of lines, open to append. Not for use by two threads at once.
@@ -138,4 +141,6 @@ def unavailable(what: str, error: OSError | InsecurePath) -> AuditUnavailable:
     if isinstance(error, BlockingIOError):  # flock(2), LOCK_NB
         hint = "stop the other daemon: `brokerctl daemon stop`"
         return AuditUnavailable(f"another process has {what} open", hint=hint)
-    return AuditUnavailable(f"{what} cannot be used: {error.strerror}")
+    reason = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    remedy = _UNDO if error.errno in _MEDDLED else None
+    return AuditUnavailable(f"{what} cannot be used: {reason}", hint=remedy)

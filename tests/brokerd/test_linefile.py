@@ -144,6 +144,9 @@ def test_every_failure_becomes_one_error_with_a_hint() -> None:
     full = unavailable("the log", OSError(errno.ENOSPC, "No space left on device"))
     assert str(full) == "the log cannot be used: No space left on device"
     assert "disk space" in full.hint
+    gone = unavailable("the log", FileNotFoundError(errno.ENOENT, "No such file", "/x/head"))
+    assert str(gone) == "the log cannot be used: /x/head: No such file"
+    assert "put the file back" in gone.hint
     loose = unavailable("the log", InsecurePath("/x has mode 0644", hint="chmod 0600 /x"))
     assert (str(loose), loose.hint) == ("/x has mode 0644", "chmod 0600 /x")
     busy = unavailable("the log", BlockingIOError(errno.EAGAIN, "again"))

@@ -15,6 +15,7 @@ import re
 from brokerd.audit.line import START, AuditHead
 from brokerd.audit.segments import numbers
 from brokerd.linefile import sync_folder
+from brokershim.errors import AuditUnavailable
 from brokershim.ownership import open_private
 
 NAME = "head"
@@ -30,23 +31,25 @@ class Anchor:
         head: Where the log stood when the anchor was opened.
 
     Raises:
+        AuditUnavailable: It is damaged; or there are lines, and it is missing.
         InsecurePath: See `brokershim.ownership.open_private`.
         BlockingIOError: Another process holds it.
-        OSError: It cannot be opened; or there are lines, and it is missing or unreadable.
+        OSError: It cannot be opened.
     """
 
     def __init__(self, folder: str) -> None:
         self._path = os.path.join(folder, NAME)
-        # Made only where there is no line yet: it was removed otherwise, and may be evidence.
+        # Made only where there is no line yet: elsewhere it was removed, and that is evidence.
         fresh = not numbers(folder)
-        self._fd = open_private(self._path, os.O_RDWR | (os.O_CREAT if fresh else 0))
+        try:
+            self._fd = open_private(self._path, os.O_RDWR | (os.O_CREAT if fresh else 0))
+        except FileNotFoundError:
+            raise damaged(self._path, "it is missing") from None
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if fresh and not os.fstat(self._fd).st_size:
-                self.write(START)
-                os.fsync(self._fd)
-                sync_folder(folder)
-            self.head = _parse(os.pread(self._fd, _LIMIT, 0), self._path)
+                self._begin(folder)
+            self.head = self._read()
         except BaseException:
             os.close(self._fd)
             raise
@@ -67,27 +70,46 @@ class Anchor:
         if fd >= 0:
             os.close(fd)
 
+    def _begin(self, folder: str) -> None:
+        self.write(START)
+        os.fsync(self._fd)
+        sync_folder(folder)
 
-def read_anchor(folder: str) -> AuditHead:
+    def _read(self) -> AuditHead:
+        head = _parse(os.pread(self._fd, _LIMIT, 0))
+        if head is None:
+            raise damaged(self._path, "it does not say where the log ends")
+        return head
+
+
+def read_anchor(folder: str) -> AuditHead | None:
     """Return where the log stands by its anchor, while a daemon may be writing it.
+
+    Returns:
+        None where the anchor is damaged.
 
     Raises:
         InsecurePath: It is a link, another user's, or no file. Loose modes are let pass.
         OSError: It is missing or unreadable.
     """
-    path = os.path.join(folder, NAME)
-    fd = open_private(path, forbidden=0)
+    fd = open_private(os.path.join(folder, NAME), forbidden=0)
     try:
         data = b""
         while data != (again := os.pread(fd, _LIMIT, 0)):  # half of one write, half of the next
             data = again
     finally:
         os.close(fd)
-    return _parse(data, path)
+    return _parse(data)
 
 
-def _parse(data: bytes, path: str) -> AuditHead:
+def damaged(where: str, what: str) -> AuditUnavailable:
+    """Return the error of a log that must not be written to, as it may be evidence."""
+    hint = "see `brokerctl audit verify`, then move the audit folder aside and keep it as evidence"
+    return AuditUnavailable(f"the audit log is damaged: {where}: {what}", hint=hint)
+
+
+def _parse(data: bytes) -> AuditHead | None:
     found = _FORMAT.fullmatch(data)
     if found is None:
-        raise OSError(errno.EILSEQ, "it is damaged", path)
+        return None
     return AuditHead(int(found[1]), found[2].decode())

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
+from brokerd.audit.anchor import damaged
 from brokerd.audit.chain import Chain, Witness
 from brokerd.audit.line import MAX_LINE, START, AuditHead, unseal
 from brokerd.audit.segments import numbers, path_of
-from brokershim.errors import AuditUnavailable
 from brokershim.ownership import open_private
 
 _LOOK_BACK = 8 * MAX_LINE
@@ -58,7 +58,7 @@ def find_end(folder: str, anchor: AuditHead) -> End:
     for tail in tails:
         _follow(chain, tail)
     for problem in chain.end():
-        raise _damaged(folder, problem)
+        raise damaged(folder, problem)
     if not tails:
         return End(1, 0, 0, chain.head)
     last = tails[-1]
@@ -86,7 +86,7 @@ def _tail(folder: str, number: int) -> _Tail:
     if start and lines:
         start += len(lines.pop(0)) + 1  # the end of a line, most likely
     if len(torn) >= MAX_LINE or (start and not lines):
-        raise _damaged(path, "it ends in what is no event")
+        raise damaged(path, "it ends in what is no event")
     return _Tail(number, path, start, lines, len(torn))
 
 
@@ -99,14 +99,14 @@ def _start(tails: list[_Tail]) -> AuditHead:
     try:
         event = unseal(line)
     except ValueError as error:
-        raise _damaged(_place(tail, 0), str(error)) from None
+        raise damaged(_place(tail, 0), str(error)) from None
     return AuditHead(event["seq"] - 1, event["prev"])
 
 
 def _follow(chain: Chain, tail: _Tail) -> None:
     for index, line in enumerate(tail.lines):
         for problem in chain.take(line):
-            raise _damaged(_place(tail, index), problem)
+            raise damaged(_place(tail, index), problem)
 
 
 def _place(tail: _Tail, index: int) -> str:
@@ -114,8 +114,3 @@ def _place(tail: _Tail, index: int) -> str:
     with open(open_private(tail.path), "rb") as file:
         before = file.read(tail.start).count(b"\n")
     return f"{tail.path} line {before + index + 1}"
-
-
-def _damaged(where: str, what: str) -> AuditUnavailable:
-    hint = "see `brokerctl audit verify`, then move the audit folder aside and keep it as evidence"
-    return AuditUnavailable(f"the audit log is damaged: {where}: {what}", hint=hint)

@@ -92,9 +92,12 @@ def _witnesses(
     given = (("the daemon", head), ("the note", noted))
     known = [Witness(name, place) for name, place in given if place is not None]
     try:
-        return [*known, Witness("the anchor", anchor.read_anchor(folder))], []
+        place = anchor.read_anchor(folder)
     except (OSError, InsecurePath) as error:
         return known, [_trouble(anchor.NAME, error)]
+    if place is None:
+        return known, [Problem(anchor.NAME, 0, "edited: it does not say where the log ends")]
+    return [*known, Witness("the anchor", place)], []
 
 
 def _all_problems(

@@ -80,6 +80,13 @@ def test_a_tail_that_was_cut_off_is_seen_by_who_knew_it() -> None:
     assert _problems(LINES[:4]) == []
 
 
+def test_an_edited_last_line_is_there_all_the_same() -> None:
+    edited = [*LINES[:5], LINES[5].replace(b"openai", b"closed")]
+    assert _problems(edited, Witness("the anchor", HEADS[6])) == [
+        "6 edited: it does not match its own hash"
+    ]
+
+
 def test_a_whole_new_log_is_seen_only_by_who_knew_the_old_one() -> None:
     assert _problems(OTHERS) == []
     assert _problems(OTHERS, Witness("the daemon", HEADS[5])) == [

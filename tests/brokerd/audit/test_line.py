@@ -117,6 +117,7 @@ def test_what_was_not_sealed_is_no_event(line: bytes, what: str) -> None:
         (b"\xff}", "not one JSON object"),
         (b'{"seq":true,"prev":""}', "no seq or prev"),
         (b'{"seq":1,"prev":7}', "no seq or prev"),
+        (b'{"seq":1,"prev":"' + b"0" * MAX_LINE + b'"}', "end as an event"),
     ],
 )
 def test_a_right_hash_over_rubbish_is_no_event(body: bytes, what: str) -> None:

@@ -88,11 +88,14 @@ _CHANGES: list[tuple[_Meddle, list[Problem]]] = [
         [Problem(SECOND, 0, "empty: another file follows, so it held lines"), _SECOND_GONE],
     ),
     (
-        lambda f: (f / "audit-7.jsonl").touch(0o600),
-        [Problem("audit-7.jsonl", 0, "unknown: it is not part of the log")],
+        lambda f: (f / "audit-0000001.jsonl").touch(0o600),
+        [Problem("audit-0000001.jsonl", 0, "unknown: it is not part of the log")],
     ),
     (lambda f: (f / "head").unlink(), [Problem("head", 0, "missing: there is no such file")]),
-    (lambda f: (f / "head").write_bytes(b"x"), [Problem("head", 0, "unreadable: it is damaged")]),
+    (
+        lambda f: (f / "head").write_bytes(b"x"),
+        [Problem("head", 0, "edited: it does not say where the log ends")],
+    ),
     (
         lambda f: (f / "head").write_text(f"{5:020d} {'0' * 64}\n"),
         [Problem(SECOND, 2, "rewritten: the anchor knows another line as seq 5")],
@@ -186,6 +189,13 @@ def test_a_line_that_a_daemon_writes_at_this_moment_is_no_problem(folder: Path) 
     torn = (Problem(THIRD, 2, "torn: the line has no end"),)
     assert verify(str(folder)).problems == torn
     assert verify(str(folder), noted=known).problems == torn  # a note is no sign of a daemon
+
+
+def test_a_line_without_an_end_further_up_is_a_problem_for_a_daemon_too(folder: Path) -> None:
+    known = verify(str(folder)).head
+    _edit(folder, SECOND, lambda data: data + b'{"seq":7,"ti')
+    problem = Problem(SECOND, 4, "torn: the line has no end")
+    assert verify(str(folder), known).problems == (problem,)
 
 
 def test_a_log_may_run_ahead_of_a_head_that_was_noted(folder: Path) -> None:
