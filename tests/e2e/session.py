@@ -9,28 +9,26 @@ process, and in all that was printed.
 from __future__ import annotations
 
 import json
-import os
 import re
 import secrets
 import shlex
-import sys
+import shutil
+import subprocess
 import textwrap
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import psutil
 
 from demo import search
 from demo.forms import Needles
-from demo.home import Done, Home
+from demo.home import COMMAND_SECONDS, Done, Home
 from demo.provider import Provider
 from tests.brokerctl.pseudo_terminal import PseudoTerminal
 
-BROKERCTL = os.path.join(os.path.dirname(sys.executable), "brokerctl")
 _ASK = """
-import os
 import httpx
 
 def ask(model="some-model", key="OPENAI_API_KEY", url="OPENAI_BASE_URL"):
@@ -99,11 +97,17 @@ class Session(Home):
         self.script("app.py", "from ask import ask\n" + textwrap.dedent(code))
         return self.run(command)
 
+    def starts(self, code: str, command: str = "brokerctl run python app.py") -> App:
+        """Start such a program; what it prints is read line by line."""
+        self.script("app.py", "from ask import ask\n" + textwrap.dedent(code))
+        return App(self, self.start(command, stderr=subprocess.STDOUT))
+
     def terminal(self, command: str, **env: str) -> PseudoTerminal:
         """Begin a command in the foreground of a new terminal."""
-        words = shlex.split(command)
-        words[0] = BROKERCTL if words[0] == "brokerctl" else words[0]
-        made = PseudoTerminal(words, {**self.environment, **env}, Path(self.project))
+        program, *arguments = shlex.split(command)
+        path = shutil.which(program, path=self.environment["PATH"])
+        assert path is not None
+        made = PseudoTerminal([path, *arguments], {**self.environment, **env}, Path(self.project))
         self._terminals.append(made)
         return made
 
@@ -139,7 +143,50 @@ class Session(Home):
         try:
             assert self.leaks() == []
         finally:
+            for each in self._terminals:
+                with each.process:
+                    each.process.kill()
             self.stop()
+
+
+class App:
+    """A running program; a context manager that ends it."""
+
+    def __init__(self, session: Session, process: subprocess.Popen[str]) -> None:
+        self.pid = process.pid
+        self._process = process
+        session.printed[f"program {process.pid}"] = ""
+        self._session = session
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._process:
+            self._process.kill()
+
+    def says(self) -> str:
+        """Return the next line that it prints."""
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        self._session.printed[f"program {self.pid}"] += line
+        return line.rstrip("\n")
+
+    def go_on(self) -> None:
+        """Give it the line that it waits for."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
+
+    def end(self) -> int:
+        """Wait for its end and return its exit status."""
+        assert self._process.stdout is not None
+        self._session.printed[f"program {self.pid}"] += self._process.stdout.read()
+        return self._process.wait(COMMAND_SECONDS)
 
 
 def eventually(is_so: Callable[[], bool]) -> bool:

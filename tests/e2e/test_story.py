@@ -214,11 +214,8 @@ def test_secrets_are_listed_shown_rolled_back_and_removed(session: Session) -> N
 
 
 def test_what_is_leased_is_listed_and_revoked(session: Session) -> None:
-    session.script("app.py", "from ask import ask\nprint(ask(), flush=True)\ninput()\nprint(ask())")
-    with session.start("brokerctl run python app.py") as app:
-        assert app.stdout is not None
-        assert app.stdin is not None
-        assert "is good" in app.stdout.readline()
+    with session.starts("print(ask(), flush=True); input(); print(ask())") as app:
+        assert "is good" in app.says()
         (lease,) = as_json(session, "brokerctl leases")
         assert (lease["secret"], lease["pid"]) == ("openai/dev", app.pid)
         assert lease["bounded_by"] == "broker"
@@ -234,9 +231,8 @@ def test_what_is_leased_is_listed_and_revoked(session: Session) -> None:
             brokerctl: bounded by broker: a copy of that key would still work; …
             """,
         )
-        app.stdin.write("\n")
-        app.stdin.flush()
-        assert like(app.stdout.readline(), "403 brokerctl: …revoked by hand (start … again …)")
+        app.go_on()
+        assert like(app.says(), "403 brokerctl: …revoked by hand (start … again …)")
     shows(session, "brokerctl revoke --all", "brokerctl: no leases\nbrokerctl: 0 leases ended")
     fails(session, "brokerctl revoke 00", 4, "no live lease '00'", "see `brokerctl leases`")
     (ended,) = session.events(event="lease.ended", lease=lease["lease"])
