@@ -58,6 +58,8 @@ class StoreFile:
         stamp, last = self.stamp(), self._last  # before the file is read: a later change shows
         if stamp is None:
             return None
+        # A change within one tick of the file system's clock does not show. Then what was read
+        # before is given out once more, and `replace` compares bytes.
         if last is not None and last[0] == stamp:
             return last[1]
         raw = self._read()

@@ -1,0 +1,162 @@
+"""What every backend has to do: subclass `BackendContract`, and give it a backend to try.
+
+class TestMine(BackendContract):
+    @pytest.fixture
+    def given(self) -> Given: ...
+"""
+
+from __future__ import annotations
+
+import pickle
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from brokerd.backends.base import Backend
+from brokerd.model import BoundedBy, Credential, Secret
+from brokershim.errors import BrokerError, SecretNotFound
+
+UNKNOWN = "nobody/knows-this"
+_THREADS = 8
+
+
+@dataclass(frozen=True)
+class Given:
+    """A backend to try, and what it holds.
+
+    Attributes:
+        backend: Ready to use.
+        name: A secret that it has.
+        value: Its key; where each fetch makes a new one, None.
+        rotate: Gives the secret a new key; None where each fetch does.
+        break_it: Makes the backend unable to answer, or refuse; from then on every call fails.
+    """
+
+    backend: Backend
+    name: str
+    value: bytes | None
+    rotate: Callable[[bytes], object] | None
+    break_it: Callable[[], object]
+
+
+class BackendContract(ABC):
+    """The tests. Their names say what a backend promises."""
+
+    @pytest.fixture
+    @abstractmethod
+    def given(self) -> Any:
+        """Return what to try, as a `Given`."""
+
+    def test_it_describes_what_it_has(self, given: Given) -> None:
+        secret = given.backend.describe(given.name)
+        assert secret.name == given.name
+        assert secret.hosts
+        assert all(host == host.lower() for host in secret.hosts)
+        assert secret.max_ttl > 0
+        assert isinstance(secret.bounded_by, BoundedBy)
+
+    def test_it_gives_the_key(self, given: Given) -> None:
+        found = given.backend.fetch(given.name)
+        assert isinstance(found.value, bytes)
+        assert found.value
+        if given.value is not None:
+            assert found.value == given.value
+
+    def test_the_description_and_the_key_agree(self, given: Given) -> None:
+        secret, found = given.backend.describe(given.name), given.backend.fetch(given.name)
+        assert secret.bounded_by == found.bounded_by
+        if given.rotate is not None:
+            assert secret.version == found.version
+
+    def test_what_nothing_else_ends_names_nothing_to_end(self, given: Given) -> None:
+        found = given.backend.fetch(given.name)
+        if found.bounded_by is BoundedBy.BROKER:
+            assert (found.expires_at, found.upstream) == (None, None)
+        else:
+            assert found.expires_at is not None or found.upstream is not None
+
+    def test_a_name_that_it_does_not_have_is_not_found(self, given: Given) -> None:
+        for look in (given.backend.describe, given.backend.fetch):
+            with pytest.raises(SecretNotFound) as caught:
+                look(UNKNOWN)
+            assert UNKNOWN in caught.value.message
+
+    def test_ending_what_it_never_gave_is_harmless(self, given: Given) -> None:
+        given.backend.revoke("never/given")
+        given.backend.revoke("never/given")
+        assert given.backend.fetch(given.name).value
+
+    def test_a_new_key_is_a_new_version(self, given: Given) -> None:
+        if given.rotate is None:
+            assert given.backend.fetch(given.name).value != given.backend.fetch(given.name).value
+            return
+        before, revision = given.backend.fetch(given.name), given.backend.revision()
+        given.rotate(b"sk-rotated")
+        after = given.backend.fetch(given.name)
+        assert after.value == b"sk-rotated"
+        assert after.version != before.version
+        assert given.backend.describe(given.name).version == after.version
+        assert given.backend.revision() != revision
+
+    def test_its_revision_stays_while_nothing_changes(self, given: Given) -> None:
+        revision = given.backend.revision()
+        given.backend.fetch(given.name)
+        given.backend.describe(given.name)
+        assert given.backend.revision() == revision
+        assert hash(given.backend.revision()) == hash(revision)
+
+    def test_nothing_but_the_value_shows_the_key(self, given: Given) -> None:
+        found = given.backend.fetch(given.name)
+        secret = given.backend.describe(given.name)
+        for shown in (found, secret, given.backend, vars(given.backend)):
+            for text in (repr(shown), str(shown)):
+                assert found.value.decode() not in text
+        assert found.value not in pickle.dumps(secret)
+
+    def test_no_error_shows_the_key(self, given: Given) -> None:
+        key = given.backend.fetch(given.name).value
+        given.break_it()
+        calls: list[Callable[[str], Secret | Credential]] = [
+            given.backend.fetch,
+            given.backend.describe,
+        ]
+        for call in calls:
+            with pytest.raises(BrokerError) as caught:
+                call(given.name)
+            for error in _chain(caught.value):
+                assert key.decode() not in repr(error) + str(error) + repr(vars(error))
+                assert key not in pickle.dumps(error)
+            assert caught.value.hint
+            assert key.decode() not in str(caught.value.to_wire())
+
+    def test_its_revision_never_raises(self, given: Given) -> None:
+        given.break_it()
+        assert given.backend.revision() == given.backend.revision()
+
+    def test_threads_all_get_the_key(self, given: Given) -> None:
+        found: list[Credential] = []
+        start = threading.Barrier(_THREADS)
+
+        def work() -> None:
+            start.wait()
+            given.backend.describe(given.name)
+            found.append(given.backend.fetch(given.name))
+
+        threads = [threading.Thread(target=work) for _ in range(_THREADS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(found) == _THREADS
+        if given.value is not None:
+            assert {each.value for each in found} == {given.value}
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
