@@ -19,9 +19,10 @@ from brokerd.connection import Connection
 from brokerd.credentials import Credentials
 from brokerd.ending import Endings, Reason
 from brokerd.journal import Journal
-from brokerd.leases import LeaseTable
+from brokerd.leases import Lease, LeaseTable
 from brokerd.listener import Listener
 from brokerd.peer import PINNED_BY
+from brokerd.policy import Policy
 from brokerd.policyfile import PolicyFile
 from brokerd.refusals import Refusals
 from brokerd.sealed import Sealer
@@ -37,11 +38,12 @@ from brokerd.sessions import SessionTable
 from brokerd.store import Store
 from brokerd.upstream import Upstream
 from brokershim import wire
-from brokershim.errors import BrokerError
+from brokershim.errors import BrokerError, Denied
 from brokershim.ownership import make_private_dir
 from brokershim.paths import config_dir, state_dir
 
 _TICK_SECONDS = 1.0
+_SHORTEST_TICK_SECONDS = 0.05
 _SETTLE_SECONDS = 5.0
 _EMBEDDED = "embedded"
 _log = logging.getLogger(__name__)
@@ -85,6 +87,7 @@ class Daemon:
         self._endings = Endings(self._leases, self._audit, self._upstream, self._notify)
         self._refusals = Refusals(self._audit, clock.now)
         self._policy = PolicyFile(os.path.join(config_dir(), "policy.toml"))
+        self._followed: Policy | None = None
         self._parts = Parts(
             leases=self._leases,
             sessions=self._sessions,
@@ -115,15 +118,21 @@ class Daemon:
         await self._audit.record("daemon.started", pid=os.getpid())
         self._upstream.resume()
         self._server.start()
-        self._tick()
+        timer = loop.create_task(self._keep_time())
+        # A daemon that cannot end leases any more must not go on.
+        timer.add_done_callback(lambda _: self._stopping.set())
         ready()
         await self._stopping.wait()
+        ended_by_itself = timer.done()
+        timer.cancel()
         await self._end()
+        if ended_by_itself:
+            timer.result()
 
     async def _end(self) -> None:
         """Take no more requests, end every lease, and tell the audit."""
         self._server.stop()
-        self._listener.close()
+        self._listener.stop()
         self._endings.end(self._leases, Reason.STOPPED)
         await self._endings.settle()
         self._server.close()
@@ -132,30 +141,42 @@ class Daemon:
         self._blocking.close()
         self._audit_log.close()
         self._journal.close()
+        # Last: a daemon that starts now finds every file of ours free.
+        self._listener.close()
 
-    def _tick(self) -> None:
-        """Do what is due, and come back when the next lease ends, or soon."""
-        now = clock.now()
-        self._endings.end(self._leases.expired(now), Reason.EXPIRED)
-        self._server.close_idle()
-        self._follow_policy()
-        if not self._listener.is_ours():
-            _log.error("the socket was removed or replaced: stopping")
-            self._stopping.set()
-        due = min(self._leases.next_expiry() or now + _TICK_SECONDS, now + _TICK_SECONDS)
-        asyncio.get_running_loop().call_later(max(due - now, 0.05), self._tick)
+    async def _keep_time(self) -> None:
+        """Do what is due, whenever the next lease ends, and every so often."""
+        while True:
+            now = clock.now()
+            self._endings.end(self._leases.expired(now), Reason.EXPIRED)
+            self._server.close_idle()
+            self._follow_policy()
+            if not self._listener.is_ours():
+                _log.error("the socket was removed or replaced: stopping")
+                return
+            due = min(self._leases.next_expiry() or now + _TICK_SECONDS, now + _TICK_SECONDS)
+            await asyncio.sleep(max(due - now, _SHORTEST_TICK_SECONDS))
 
     def _follow_policy(self) -> None:
-        """End what the policy, as it stands now, would not give."""
-        for lease in self._leases:
-            session = self._sessions.get(lease.session)
-            if session is None:
-                continue
-            try:
-                approved = lease.secret in session.approved
-                self._policy.current().max_ttl(session.asker, lease.secret, approved)
-            except BrokerError:
-                self._endings.end([lease], Reason.POLICY)
+        """End what the policy would not give, whenever it has changed."""
+        try:
+            policy = self._policy.current()
+        except BrokerError:  # what cannot be understood grants nothing
+            policy = None
+        if policy != self._followed:
+            self._followed = policy
+            refused = [lease for lease in self._leases if not self._is_granted(policy, lease)]
+            self._endings.end(refused, Reason.POLICY)
+
+    def _is_granted(self, policy: Policy | None, lease: Lease) -> bool:
+        session = self._sessions.get(lease.session)
+        if policy is None or session is None:
+            return False
+        try:
+            policy.max_ttl(session.asker, lease.secret, lease.secret in session.approved)
+        except Denied:
+            return False
+        return True
 
     def _make_server(self) -> Server:
         return Server(

@@ -46,11 +46,14 @@ class Listener:
         except OSError:
             return False
 
-    def close(self) -> None:
-        """Stop listening, take the socket away, and let go of the lock."""
+    def stop(self) -> None:
+        """Stop listening, and take the socket away."""
         self.socket.close()
         if self.is_ours():
             os.unlink(self.path)
+
+    def close(self) -> None:
+        """Let go of the lock: from here on another daemon may start."""
         os.close(self._lock)
 
 

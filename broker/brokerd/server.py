@@ -56,6 +56,7 @@ class Server:
         self._connections: dict[int, Connection] = {}
         self._by_process: Counter[int] = Counter()
         self._numbers = itertools.count(1)
+        self._pause: asyncio.TimerHandle | None = None
         self._most = _room()
 
     def __len__(self) -> int:
@@ -68,6 +69,8 @@ class Server:
 
     def stop(self) -> None:
         """Accept no more; what is open goes on."""
+        if self._pause is not None:
+            self._pause.cancel()
         asyncio.get_running_loop().remove_reader(self._listener.fileno())
 
     def close(self) -> None:
@@ -151,7 +154,7 @@ class Server:
         _log.warning("cannot accept: %s", error.strerror)
         if not self._make_room():
             self.stop()
-            asyncio.get_running_loop().call_later(_PAUSE_SECONDS, self.start)
+            self._pause = asyncio.get_running_loop().call_later(_PAUSE_SECONDS, self.start)
 
 
 def _room() -> int:
