@@ -19,6 +19,12 @@ def daemons_head(client: Client | None) -> AuditHead | None:
     return AuditHead(field(reply, "seq", int), field(reply, "hash", str))
 
 
+def describe(problem: Problem) -> str:
+    """Return one line that says where the problem is, and what."""
+    line = f" line {problem.line}" if problem.line else ""
+    return f"{problem.file or 'the folder'}{line}: {problem.what}"
+
+
 def look(folder: str, *heads: AuditHead | None) -> tuple[VerifyReport, list[Problem]]:
     """Check the log, once for each head that it has to agree with.
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import time
 from collections.abc import Callable
 
 from brokershim.client import Client
-from brokershim.errors import BrokerError, DaemonUnreachable
+from brokershim.errors import AlreadyRunning, DaemonUnreachable
 from brokershim.ownership import make_private_dir, open_private
 from brokershim.paths import SOCKET_VARIABLE, runtime_dir, socket_path
 
@@ -66,14 +67,9 @@ def _start_once() -> Client:
 def _start() -> Client:
     from brokerctl.spawn import spawn  # subprocess costs 10 ms, and most commands never need it
 
-    try:
+    # One that was started by other means (a service, by hand) is as good.
+    with contextlib.suppress(AlreadyRunning):
         spawn(START_SECONDS)
-    except BrokerError:
-        # One that was started by other means (a service, by hand) is as good.
-        client = running()
-        if client is None:
-            raise
-        return client
     return connect()
 
 

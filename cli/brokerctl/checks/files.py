@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 
 from brokerctl import output
-from brokerctl.auditing import daemons_head, look
+from brokerctl.auditing import daemons_head, describe, look
 from brokerctl.checks.check import Check
 from brokerd import config
 from brokerd.policyfile import PolicyFile
@@ -43,8 +43,7 @@ def audit(client: Client | None) -> Iterator[Check]:
         return
     report, problems = look(folder, daemons_head(client))
     if problems:
-        first = f"{problems[0].file} line {problems[0].line}: {problems[0].what}"
-        yield Check("audit", "fail", first, "see `brokerctl audit verify`")
+        yield Check("audit", "fail", describe(problems[0]), "see `brokerctl audit verify`")
     else:
         yield Check(
             "audit", "ok", f"{output.count(report.events, 'event')}, none changed or missing"

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from brokerctl import output
-from brokerctl.auditing import daemons_head, look
+from brokerctl.auditing import daemons_head, describe, look
 from brokerctl.autostart import running
 from brokerctl.options import LEASE, SECRET, json_option, lines_option
 from brokerd.audit.line import AuditHead
@@ -94,7 +94,7 @@ def _document(report: VerifyReport, problems: list[Problem]) -> dict[str, Any]:
 
 def _show(report: VerifyReport, problems: list[Problem]) -> None:
     for each in problems:
-        output.result(f"{each.file or 'the folder'} line {each.line}: {each.what}", "red")
+        output.result(describe(each), "red")
     state = "NOT WHOLE" if problems else "whole"
     events_in = f"{output.count(report.events, 'event')} in {output.count(report.files, 'file')}"
     output.result(f"{state}: {events_in}")

@@ -1,0 +1,194 @@
+"""Starting, finding and ending the real daemon."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from brokerctl.spawn import environment
+from tests.brokerctl.conftest import CommandLine
+from tests.brokerctl.test_status import STATUS
+
+KEY = "sk-proj-" + "A1b2C3d4" * 4
+
+
+@pytest.fixture
+def real(cli: CommandLine) -> Iterator[CommandLine]:
+    """Give a command line whose daemon, if one gets started, is ended."""
+    yield cli
+    cli.run("daemon", "stop")
+
+
+def facts(cli: CommandLine) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(cli.run("daemon", "status", "--json").stdout)
+    return found
+
+
+def test_it_starts_when_it_is_needed(real: CommandLine) -> None:
+    assert real.run("daemon", "status").returncode == 5
+    assert real.run("secret", "list").returncode == 0
+    assert real.run("daemon", "status").returncode == 0
+
+
+def test_start_stop_and_again(real: CommandLine) -> None:
+    assert real.run("daemon", "start").stdout.startswith("started, process ")
+    pid = facts(real)["pid"]
+    assert real.run("daemon", "start").stdout == f"already running, process {pid}\n"
+    assert real.run("daemon", "stop").stdout == "stopped\n"
+    assert real.run("daemon", "status").returncode == 5
+    assert real.run("daemon", "stop").stderr == "brokerctl: no daemon runs\n"
+    assert real.run("daemon", "start").returncode == 0
+    assert facts(real)["pid"] != pid
+
+
+def test_stop_waits_until_the_process_is_gone(real: CommandLine) -> None:
+    real.run("daemon", "start")
+    pid = facts(real)["pid"]
+    watched = os.pidfd_open(pid)  # type: ignore[attr-defined,unused-ignore]  # Linux
+    real.run("daemon", "stop")
+    assert select.select([watched], [], [], 0)[0]
+    os.close(watched)
+
+
+def test_twenty_commands_at_once_start_one_daemon(real: CommandLine) -> None:
+    with ThreadPoolExecutor(20) as pool:
+        begun = [pool.submit(real.run, "daemon", "start") for _ in range(20)]
+    done = [each.result() for each in begun]
+    assert {each.returncode for each in done} == {0}, [each.stderr for each in done]
+    assert len({each.stdout.split()[-1] for each in done}) == 1
+    log = (real.state / "daemon.log").read_text()
+    assert log.count("serving") == 1
+
+
+def test_the_daemon_is_nobodys_child_and_in_a_session_of_its_own(real: CommandLine) -> None:
+    script = f"{sys.executable} -m brokerctl daemon start; ps -o ppid= -p $(pgrep -P $$) || true"
+    done = subprocess.run(
+        ["sh", "-c", script], env=real.env, cwd=real.folder, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    pid = int(done.stdout.split()[2])
+    assert os.getsid(pid) == pid
+    parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    assert parent not in (os.getpid(), pid)
+    assert "brokerctl" not in Path(f"/proc/{parent}/cmdline").read_text()
+
+
+def test_what_run_executes_has_no_daemon_among_its_children(real: CommandLine) -> None:
+    (real.folder / "broker.toml").write_text("")
+    real.run("run", "--env", "A=b", "true")
+    done = real.run("run", "--env", "A=b", "sh", "-c", "ps -o args= --ppid $$")
+    assert "brokerd" not in done.stdout
+
+
+def test_the_daemon_sees_only_what_it_needs_of_the_environment() -> None:
+    environ = {
+        "HOME": "/h", "PATH": "/p", "XDG_RUNTIME_DIR": "/r", "LC_ALL": "C", "LANG": "C",
+        "DBUS_SESSION_BUS_ADDRESS": "x", "OPENAI_API_KEY": KEY, "PYTHONPATH": "/x",
+        "LD_PRELOAD": "/x", "BROKER_SOCKET": "/x", "SSH_AUTH_SOCK": "/x",
+    }  # fmt: skip
+    assert set(environment(environ)) == {
+        "HOME", "PATH", "XDG_RUNTIME_DIR", "LC_ALL", "LANG", "DBUS_SESSION_BUS_ADDRESS",
+    }  # fmt: skip
+
+
+def test_it_holds_none_of_our_descriptors(real: CommandLine) -> None:
+    """A pipe that a command was given ends with the command, although the daemon lives on."""
+    read_end, write_end = os.pipe()
+    subprocess.run(
+        [*real.command, "daemon", "start"],
+        env=real.env, cwd=real.folder, pass_fds=(write_end,), stdout=subprocess.PIPE, check=True,
+    )  # fmt: skip
+    os.close(write_end)
+    with os.fdopen(read_end, "rb") as pipe:
+        assert pipe.read() == b""
+    assert real.run("daemon", "status").returncode == 0
+
+
+def test_its_log_is_private_and_shown(real: CommandLine) -> None:
+    assert real.run("daemon", "logs").stderr == "brokerctl: the daemon has written nothing yet\n"
+    real.run("daemon", "start")
+    log = real.state / "daemon.log"
+    assert stat.S_IMODE(log.stat().st_mode) == 0o600
+    with log.open("a") as file:
+        file.write("".join(f"line {n}\x1b[2J\n" for n in range(100)))
+    assert real.run("daemon", "logs", "-n", "1").stdout == "line 99\\x1b[2J\n"
+    assert len(real.run("daemon", "logs").stdout.splitlines()) == 50
+
+
+def test_what_it_cannot_start_for_is_passed_on(real: CommandLine) -> None:
+    folder = real.home / ".config" / "brokerctl"
+    folder.mkdir(parents=True, mode=0o700)
+    (folder / "config.toml").write_text("[store]\ncolour = 1\n")
+    (folder / "config.toml").chmod(0o600)
+    done = real.run("secret", "list")
+    assert done.returncode == 2
+    assert "unknown key store.colour" in done.stderr
+
+
+def test_a_loose_state_folder_is_refused(real: CommandLine) -> None:
+    real.state.chmod(0o755)
+    done = real.run("secret", "list")
+    assert done.returncode == 3
+    assert "chmod 0700" in done.stderr
+
+
+def test_a_state_folder_that_is_a_file_is_an_error(real: CommandLine) -> None:
+    folder = real.home / ".local" / "state"
+    folder.mkdir(parents=True)
+    (folder / "brokerctl").write_text("")
+    done = real.run("secret", "list")
+    assert done.returncode == 3
+    assert "is not a folder of its own" in done.stderr
+
+
+def test_one_that_takes_too_long_is_ended(real: CommandLine) -> None:
+    script = "from brokerctl.spawn import spawn; spawn(0.0)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=real.env, capture_output=True, text=True, check=False
+    )
+    assert "DaemonUnreachable: the daemon was not ready within 0 s" in done.stderr
+    assert real.run("daemon", "status").returncode == 5
+
+
+def test_a_stale_socket_is_no_daemon(real: CommandLine) -> None:
+    os.makedirs(os.path.dirname(real.socket), mode=0o700)
+    left = socket.socket(socket.AF_UNIX)
+    left.bind(real.socket)
+    left.close()
+    assert real.run("daemon", "status").returncode == 5
+    assert real.run("daemon", "start").returncode == 0
+    assert real.run("daemon", "status").returncode == 0
+
+
+def test_a_socket_that_is_named_elsewhere_starts_nothing(real: CommandLine) -> None:
+    done = real.run("secret", "list", env={"BROKER_SOCKET": "/nowhere/broker.sock"})
+    assert done.returncode == 5
+    assert "unset BROKER_SOCKET" in done.stderr
+    assert not (real.home / "run").exists()
+
+
+def test_everything_follows_from_home_where_there_is_no_runtime_folder(real: CommandLine) -> None:
+    del real.env["XDG_RUNTIME_DIR"]
+    real.env["HOME"] = str(real.home / ("long" * 30))  # past what a socket's address holds
+    os.mkdir(real.env["HOME"])
+    assert real.run("daemon", "start").returncode == 0
+    assert real.run("secret", "list").returncode == 0
+    assert os.path.exists(f"{real.env['HOME']}/.local/state/brokerctl/run/broker.sock")
+    assert real.run("daemon", "stop").returncode == 0
+
+
+def test_the_status_of_a_daemon(cli: CommandLine) -> None:
+    cli.daemon({"daemon.status": STATUS})
+    done = cli.run("daemon", "status")
+    assert done.stdout == "running, process 7, version 0.1.0, up 1m 1s\n"

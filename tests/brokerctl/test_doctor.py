@@ -1,0 +1,212 @@
+"""`brokerctl doctor`: each thing that can be wrong is found, with what to do."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from brokerctl.checks import daemon, interpreter
+from brokerctl.checks.check import Check
+from brokerd.audit.log import AuditLog
+from tests.brokerctl.conftest import CommandLine
+from tests.brokerctl.test_secret import ROW
+from tests.brokerctl.test_status import STATUS
+
+KEY = "sk-proj-" + "A1b2C3d4" * 4
+WELL: dict[str, Any] = {
+    "daemon.status": STATUS,
+    "audit.head": {"seq": 0, "hash": "0" * 64},
+    "secret.list": {"secrets": [ROW], "next": None},
+}
+
+
+@pytest.fixture
+def python3(cli: CommandLine) -> Path:
+    """Put a python3 of the test's own first in the PATH: this one, without our packages."""
+    path = cli.home / "bin" / "python3"
+    path.parent.mkdir()
+    path.symlink_to(Path(sys.executable).resolve())
+    cli.env["PATH"] = f"{path.parent}:{cli.env['PATH']}"
+    return path
+
+
+def look(cli: CommandLine, status: int) -> dict[str, Check]:
+    """Return what is found by name, the worst of each name; check the exit status."""
+    done = cli.run("doctor", "--json")
+    assert done.returncode == status, done.stdout + done.stderr
+    found = [Check(**each) for each in json.loads(done.stdout)]
+    order = ("ok", "warn", "fail")
+    return {each.name: each for each in sorted(found, key=lambda each: order.index(each.state))}
+
+
+@pytest.mark.usefixtures("python3")
+def test_all_is_well(cli: CommandLine) -> None:
+    cli.daemon(WELL)
+    found = look(cli, 0)
+    assert {each.state for each in found.values()} == {"ok"}, found
+    assert found["daemon"].detail == "runs, version 0.1.0"
+    assert found["shim"].detail.startswith("loads in ")
+
+
+@pytest.mark.usefixtures("python3")
+def test_without_a_daemon_it_does_what_it_can_and_starts_none(cli: CommandLine) -> None:
+    found = look(cli, 0)
+    assert found["daemon"].state == "warn"
+    assert {"folder", "config", "policy", "environment", ".env", "shim"} <= set(found)
+    assert not (cli.home / "run").exists()
+
+
+@pytest.mark.usefixtures("python3")
+def test_the_text_has_a_line_and_a_hint(cli: CommandLine) -> None:
+    done = cli.run("doctor", env={"GROQ_API_KEY": "x"})
+    assert "warn  environment: real keys in GROQ_API_KEY\n      store it with" in done.stdout
+
+
+def test_a_loose_folder(cli: CommandLine) -> None:
+    cli.state.chmod(0o755)
+    found = look(cli, 1)
+    assert found["folder"].state == "fail"
+    assert "chmod 0700" in found["folder"].hint
+
+
+def test_a_loose_socket_folder(cli: CommandLine) -> None:
+    cli.daemon(WELL)
+    (cli.home / "run" / "brokerctl").chmod(0o755)
+    assert look(cli, 1)["daemon"].state == "fail"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("config.toml", "[store]\ncolour = 1\n"), ("policy.toml", "[[grant")]
+)
+def test_a_broken_setting_is_found_before_the_daemon_trips_over_it(
+    cli: CommandLine, name: str, text: str
+) -> None:
+    folder = cli.home / ".config" / "brokerctl"
+    folder.mkdir(parents=True, mode=0o700)
+    (folder / name).write_text(text)
+    (folder / name).chmod(0o600)
+    found = look(cli, 1)
+    assert name in found["settings"].detail
+
+
+def test_another_version(cli: CommandLine) -> None:
+    cli.daemon({**WELL, "daemon.status": {**STATUS, "version": "9.9"}})
+    found = look(cli, 1)["daemon"]
+    assert "9.9" in found.detail
+    assert "daemon stop" in found.hint
+
+
+@pytest.mark.parametrize(
+    ("store", "state"),
+    [
+        ({"exists": False}, "ok"),
+        ({"exists": True, "locked": True, "master_key": "passphrase"}, "warn"),
+        ({"exists": True, "damaged": "torn"}, "fail"),
+    ],
+)
+def test_the_store(store: dict[str, Any], state: str) -> None:
+    class Client:
+        def call(self, _: str) -> dict[str, Any]:
+            return {**STATUS, "store": store}
+
+    found = {each.name: each for each in daemon.daemon(Client())}  # type: ignore[arg-type]
+    assert found["store"].state == state
+
+
+def test_a_policy_that_the_daemon_cannot_read(cli: CommandLine) -> None:
+    cli.daemon({**WELL, "daemon.status": {**STATUS, "policy": {"grants": 0, "error": "torn"}}})
+    assert look(cli, 1)["policy"].detail == "nothing is granted: torn"
+
+
+def test_a_damaged_audit_log(cli: CommandLine) -> None:
+    log = AuditLog(str(cli.state / "audit"))
+    log.append("daemon.started", pid=7)
+    log.close()
+    path = cli.state / "audit" / "audit-000001.jsonl"
+    path.write_text(path.read_text().replace("started", "stopped"))
+    found = look(cli, 1)["audit"]
+    assert "audit-000001.jsonl line 1" in found.detail
+    assert "audit verify" in found.hint
+
+
+def test_keys_in_a_dotenv_are_named_and_not_shown(cli: CommandLine) -> None:
+    (cli.folder / ".env").write_text(f"GROQ_API_KEY={KEY}\n")
+    done = cli.run("doctor")
+    assert f"warn  .env: {cli.folder}/.env holds what looks like keys: GROQ_API_KEY" in done.stdout
+    assert KEY not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("state", ["allowed", "new", "changed"])
+def test_the_project_and_its_secrets(cli: CommandLine, state: str) -> None:
+    (cli.folder / "broker.toml").touch()
+    env = {"OPENAI_API_KEY": "openai/dev", "B": "not/stored"}
+    facts = {"path": "p", "sha256": "s", "env": env, "state": state}
+    cli.daemon({**WELL, "project.show": facts})
+    found = look(cli, 1)
+    assert found["project"].state == ("ok" if state == "allowed" else "warn")
+    assert found["secrets"].detail == "not/stored is in broker.toml and not stored"
+
+
+def fake_python(path: Path, versions: dict[str, str], shim: bool = True, says: str = "") -> None:
+    """Put a program in python3's place that answers the probe."""
+    answer = json.dumps({"shim": shim, "versions": versions})
+    path.unlink()
+    path.write_text(f"#!/bin/sh\necho '{says}' >&2\necho '{answer}'\n")
+    path.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("version", "state"),
+    [("1.82.7", "fail"), ("1.82.8", "fail"), ("1.80.0", "warn"), ("1.92.2", "ok"), ("2.0", "ok"),
+     ("1.106.2rc1", "ok")],
+)  # fmt: skip
+def test_litellm(cli: CommandLine, python3: Path, version: str, state: str) -> None:
+    fake_python(python3, {"litellm": version, "httpx": "0.28.1"})
+    found = {each.name: each for each in interpreter.python(cli.env)}
+    assert found["litellm"].state == state
+    assert found["httpx"].detail == "version 0.28.1"
+
+
+def test_a_shim_that_does_not_load(cli: CommandLine, python3: Path) -> None:
+    fake_python(python3, {}, shim=False)
+    found = {each.name: each for each in interpreter.python(cli.env)}["shim"]
+    assert found.state == "fail"
+    assert "another sitecustomize" in found.hint
+
+
+def test_a_real_python_that_ignores_the_environment(cli: CommandLine, python3: Path) -> None:
+    real = python3.resolve()
+    python3.unlink()
+    python3.write_text(f'#!/bin/sh\nexec {real} -E "$@"\n')
+    python3.chmod(0o755)
+    assert {each.name: each for each in interpreter.python(cli.env)}["shim"].state == "fail"
+
+
+def test_what_the_shim_says_it_cannot_do(cli: CommandLine, python3: Path) -> None:
+    fake_python(python3, {}, says="brokershim: httpx has no _send_single_request")
+    found = {each.name: each for each in interpreter.python(cli.env)}["shim"]
+    assert (found.state, "httpx has no" in found.detail) == ("fail", True)
+
+
+def test_a_python_that_does_not_run(cli: CommandLine, python3: Path) -> None:
+    python3.unlink()
+    python3.write_text("#!/bin/sh\nexit 3\n")
+    python3.chmod(0o755)
+    assert [each.state for each in interpreter.python(cli.env)] == ["fail"]
+    assert [each.state for each in interpreter.python({"PATH": "/nowhere"})] == ["warn"]
+
+
+def test_the_probe_runs_without_keys(cli: CommandLine, python3: Path) -> None:
+    python3.unlink()
+    python3.write_text(
+        f'#!/bin/sh\nenv > {cli.home}/seen\necho \'{{"shim": true, "versions": {{}}}}\'\n'
+    )
+    python3.chmod(0o755)
+    list(interpreter.python({**cli.env, "GROQ_API_KEY": KEY, "LD_PRELOAD": ""}))
+    seen = (cli.home / "seen").read_text()
+    assert "BROKER_SESSION=doctor" in seen
+    assert KEY not in seen
