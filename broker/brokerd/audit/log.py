@@ -46,6 +46,7 @@ class AuditLog:
         self._folder = folder
         self._max_bytes = max_bytes
         self._wall_clock = wall_clock
+        self._lost: OSError | None = None
         try:
             self._open()
         except (OSError, InsecurePath) as error:
@@ -88,8 +89,11 @@ class AuditLog:
             AuditUnavailable: The events since the last sync are not on record.
         """
         try:
+            if self._lost is not None:  # while changing files
+                raise self._lost
             self._sync()
         except OSError as error:
+            self._lost = None
             raise self._unavailable(error) from error
 
     def close(self) -> None:
@@ -125,8 +129,9 @@ class AuditLog:
             return
         try:
             self._file.sync()
-        except OSError:
+        except OSError as error:
             self._head = self._synced  # where the file is cut back to
+            self._lost = error  # those whose events it took may be waiting for another sync
             raise
         self._synced = self._head
         self._anchor.write(self._synced)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
@@ -10,6 +11,7 @@ from unittest import mock
 import pytest
 
 from brokerd.audit import AuditHead, AuditLog, GroupCommit
+from brokerd.audit.reader import events
 from brokerd.audit.verify import verify
 from brokershim.errors import AuditUnavailable
 from tests.support.faults import broken, no_file_over
@@ -81,6 +83,40 @@ def test_all_who_wait_hear_of_a_failed_sync_and_the_next_ones_do_not(log: AuditL
     assert all(isinstance(error, AuditUnavailable) for error in failed)
     assert len({id(error) for error in failed}) == 3  # each has a traceback of its own
     assert after == log.head == AuditHead(1, log.head.hash)
+
+
+def test_all_whose_events_a_failed_change_of_files_took_hear_of_it(folder: Path) -> None:
+    """The sync that fails is not the one they wait for; that one would find nothing to do."""
+    log = AuditLog(str(folder), max_bytes=10)
+
+    async def record() -> list[AuditHead | BaseException]:
+        group = GroupCommit(log)
+        failures = [OSError(errno.EIO, "Input/output error"), None, None]
+        with mock.patch(SYNC, side_effect=failures):
+            return await asyncio.gather(
+                *(group.record("x", number=n) for n in range(3)), return_exceptions=True
+            )
+
+    first, second, _ = asyncio.run(record())
+    assert isinstance(first, AuditUnavailable)
+    assert isinstance(second, AuditUnavailable)
+    log.close()
+    assert [event["number"] for event in events(str(folder))] == [2]
+    assert verify(str(folder)).problems == ()
+
+
+def test_one_that_is_alone_does_not_wait_for_company(log: AuditLog) -> None:
+    async def record() -> int:
+        group = GroupCommit(log, alone=lambda: True)
+        turns: list[None] = []
+        asyncio.get_running_loop().call_soon(turns.append, None)
+        await group.record("x")
+        assert log.head.seq == 1
+        with broken(SYNC), pytest.raises(AuditUnavailable):
+            await group.record("lost")
+        return len(turns)
+
+    assert asyncio.run(record()) == 0
 
 
 def test_only_the_one_whose_event_did_not_fit_hears_of_it(log: AuditLog) -> None:

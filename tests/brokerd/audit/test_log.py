@@ -91,6 +91,8 @@ def test_a_file_is_on_disk_before_the_next_is_begun(folder: Path) -> None:
     first = log.append("first")
     with broken("brokerd.linefile.sync_data"), pytest.raises(AuditUnavailable):
         log.append("lost")
+    with pytest.raises(AuditUnavailable):
+        log.sync()  # whoever waits for it must hear that the first one is gone
     assert log.head == START
     log.append("first again")
     synced: list[int] = []
