@@ -85,6 +85,10 @@ class SessionTable:
         """Return how many sessions are live."""
         return len(self._by_id)
 
+    def __iter__(self) -> Iterator[Session]:
+        """Iterate over a copy, oldest first."""
+        return iter(list(self._by_id.values()))
+
     def add(self, peer: Peer, launch: Launch, opened_at: str, connection: int) -> Session:
         """Open a session with the calling process as its root."""
         session = Session(secrets.token_hex(4), peer.pin.copy(), launch, opened_at, connection)

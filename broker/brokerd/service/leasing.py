@@ -54,6 +54,8 @@ class Leasing:
         try:
             parts.upstream.opened(lease)
             parts.sessions.confirm(caller.peer, session)
+            self._granted(session, name)  # again: the fetch may have waited, and all be revoked
+            self._lives_on(lease)
             await self._audit(caller, lease)
             self._still_live(caller, lease)
         except BrokerError:
@@ -76,11 +78,11 @@ class Leasing:
         if held.upstream is None and secret.version != held.version:
             parts.endings.end([held], Reason.ROTATED)
         ttl = min(limit or secret.max_ttl, secret.max_ttl)
-        expires_at = _expiry(parts.now(), ttl, held.key_expires_at)
+        self._lives_on(held)
         self._still_live(caller, held)
         await parts.audit.record("lease.renewed", lease=held.id, secret=held.secret)
         self._still_live(caller, held)
-        parts.leases.extend(held, expires_at)
+        parts.leases.extend(held, _expiry(parts.now(), ttl, held.key_expires_at))
         return self._terms(held)
 
     async def report(self, caller: Caller, *, lease: str, status: int) -> dict[str, Any]:
@@ -104,15 +106,15 @@ class Leasing:
         lease: str | None = None,
         all: bool = False,  # noqa: A002  (the wire's name for it)
     ) -> dict[str, Any]:
-        """End one lease, or all, by hand; its session may not lease that secret again."""
+        """End one lease, or all, by hand; the sessions may not lease those secrets again."""
         del caller
         if (lease is None) is not all:
             raise InvalidParams("give either lease or all")
         chosen = list(self._parts.leases) if lease is None else [self._live(lease)]
-        for each in chosen:
-            session = self._parts.sessions.get(each.session)
-            if session is not None:
-                session.barred.add(each.secret)
+        for session in self._parts.sessions:
+            named = {each.secret for each in chosen if each.session == session.id}
+            # With all, also what is only about to be leased.
+            session.barred.update(session.secrets if lease is None else named)
         ended = self._parts.endings.end(chosen, Reason.REVOKED)
         await self._parts.endings.settle()
         return {"revoked": ended}
@@ -171,6 +173,12 @@ class Leasing:
             bounded_by=lease.bounded_by.value,
         )
 
+    def _lives_on(self, lease: Lease) -> None:
+        """Refuse a lease whose key is about to die."""
+        ends = lease.key_expires_at
+        if ends is not None and ends - self._parts.now() < FLOOR_SECONDS:
+            raise BackendUnavailable("the key is about to expire", hint="try again in a moment")
+
     def _still_live(self, caller: Caller, lease: Lease) -> None:
         """Look once more, after waiting: it may have been revoked, or nobody be there."""
         if self._parts.leases.get(lease.id) is not lease:
@@ -212,13 +220,5 @@ class Leasing:
 
 
 def _expiry(now: float, ttl: float, key_expires_at: float | None) -> float:
-    """Return when a lease ends: after its own time, and never after its key.
-
-    Raises:
-        BackendUnavailable: The key is about to die.
-    """
-    if key_expires_at is None:
-        return now + ttl
-    if key_expires_at - now < FLOOR_SECONDS:
-        raise BackendUnavailable("the key is about to expire", hint="try again in a moment")
-    return min(now + ttl, key_expires_at)
+    """Return when a lease ends: after its own time, and never after its key."""
+    return now + ttl if key_expires_at is None else min(now + ttl, key_expires_at)
