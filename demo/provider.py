@@ -11,7 +11,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Self, cast
 
 from demo import shapes
 
@@ -20,10 +20,10 @@ REFUSED_MODEL = "out-of-bounds"
 
 
 class _Api(NamedTuple):
-    """One provider's way to speak: the header of its key, and the makers of its answers."""
+    """One provider's way to speak: the headers of its key, and the makers of its answers."""
 
     name: str
-    header: str
+    headers: tuple[str, ...]
     answer: Callable[[str, str], shapes.Json]
     stream: Callable[[str, str], Iterator[bytes]]
     refusal: Callable[[str], shapes.Json]
@@ -32,14 +32,14 @@ class _Api(NamedTuple):
 _APIS = {
     "/v1/chat/completions": _Api(
         "openai",
-        "authorization",
+        ("authorization",),
         shapes.openai_answer,
         shapes.openai_stream,
         shapes.openai_refusal,
     ),
     "/v1/messages": _Api(
         "anthropic",
-        "x-api-key",
+        ("x-api-key", "authorization"),  # LiteLLM sends the one, Anthropic's SDK the other
         shapes.anthropic_answer,
         shapes.anthropic_stream,
         shapes.anthropic_refusal,
@@ -87,7 +87,7 @@ class Provider:
         self.url = f"http://{self.host}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
 
-    def __enter__(self) -> Provider:
+    def __enter__(self) -> Self:
         """Begin to serve."""
         self._thread.start()
         return self
@@ -153,7 +153,8 @@ class _Handler(BaseHTTPRequestHandler):
         """Print nothing."""
 
     def _key(self, api: _Api) -> str:
-        return self.headers.get(api.header, "").removeprefix("Bearer ")
+        found = (self.headers.get(name, "") for name in api.headers)
+        return next(filter(None, found), "").removeprefix("Bearer ")
 
     def _reply(self, status: int, document: shapes.Json) -> None:
         body = json.dumps(document).encode()

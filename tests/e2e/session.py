@@ -29,6 +29,8 @@ from demo.provider import Provider
 from tests.brokerctl.pseudo_terminal import PseudoTerminal
 
 _ASK = """
+import os
+
 import httpx
 
 def ask(model="some-model", key="OPENAI_API_KEY", url="OPENAI_BASE_URL"):
@@ -118,7 +120,7 @@ class Session(Home):
         assert found, done
         return int(found[1])
 
-    def events(self, **wanted: str) -> list[dict[str, Any]]:
+    def events(self, **wanted: Any) -> list[dict[str, Any]]:
         """Return the events of the audit that have these fields, the newest last."""
         done = self.run("brokerctl audit -n 1000 --json")
         found: list[dict[str, Any]] = json.loads(done.stdout)
