@@ -27,7 +27,7 @@ def make_private_dir(path: str) -> None:
     """
     parent = os.path.dirname(path)
     if not os.path.isdir(parent):
-        os.makedirs(parent, mode=0o700, exist_ok=True)
+        make_private_dir(parent)  # os.makedirs gives its mode to the last folder only
     with contextlib.suppress(FileExistsError):
         os.mkdir(path, 0o700)
     check_private_dir(path)

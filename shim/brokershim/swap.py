@@ -57,13 +57,23 @@ def references(headers: Headers, query: bytes) -> list[str]:
         UsageError: A reference without a well-formed name.
     """
     names: list[str] = []
+    for _, value in headers:
+        if _PREFIX in value:
+            names += _names(value)
+        elif value[:1] in b"Bb":
+            names += _names(_basic(value))
+    if _WORD in query:
+        names += map(unquote, _IN_QUERY.findall(query.decode("latin-1")))
+    return list(dict.fromkeys(names))
 
-    def note(name: str) -> str:
-        if name not in names:
-            names.append(name)
-        return ""
 
-    _with_keys(headers, query, note)
+def _names(value: bytes) -> list[str]:
+    names = REFERENCE.findall(value.decode("latin-1"))
+    if len(names) < value.count(_PREFIX):
+        raise UsageError(
+            f"'{PREFIX}' is not followed by a secret's name",
+            hint=f"a reference looks like {PREFIX}openai/dev",
+        )
     return names
 
 
@@ -81,10 +91,10 @@ def swap(target: Target, headers: Headers, query: bytes, leases: Mapping[str, He
     """
     for name, held in leases.items():
         check_host(name, held.hosts, target)
-    return _with_keys(headers, query, lambda name: leases[name].value)
 
+    def key_of(name: str) -> str:
+        return leases[name].value
 
-def _with_keys(headers: Headers, query: bytes, key_of: Lookup) -> Keyed:
     swapped = [  # the test of each value stands here, not in a function, for the sake of speed
         (name, _in_header(value, key_of) if _PREFIX in value or value[:1] in b"Bb" else value)
         for name, value in headers
@@ -111,15 +121,9 @@ def _basic(value: bytes) -> bytes:
 
 
 def _in_text(value: bytes, key_of: Lookup) -> bytes:
-    text = value.decode("latin-1")
     # A function, not a text: `re` keeps a cache of the texts that it was given to put in.
-    swapped, count = REFERENCE.subn(lambda match: key_of(match[1]), text)
-    if count < text.count(PREFIX):
-        raise UsageError(
-            f"'{PREFIX}' is not followed by a secret's name",
-            hint=f"a reference looks like {PREFIX}openai/dev",
-        )
-    return swapped.encode("latin-1")
+    text = REFERENCE.sub(lambda match: key_of(match[1]), value.decode("latin-1"))
+    return text.encode("latin-1")
 
 
 def _in_query(query: bytes, key_of: Lookup) -> bytes:

@@ -1,4 +1,4 @@
-"""A daemon of a few lines, to test the client's side: it speaks the wire and says what it is told."""
+"""A daemon of a few lines, to test the client's side: it says what it is told."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class FakeBroker:
         self._leases: dict[str, str] = {}
         self._ids = itertools.count(1)
         self._connections: list[socket.socket] = []
-        self._threads: list[threading.Thread] = []
+        self._serving: list[threading.Thread] = []
         self._open()
 
     def connect(self, notify: Notify) -> Client:
@@ -73,15 +73,16 @@ class FakeBroker:
 
     def close(self) -> None:
         self.hold.set()
-        self._listener.close()
+        self._stop.set()
+        self._accepting.join()  # first: it may be about to add a connection
         for connection in self._connections:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
+        for thread in self._serving:
             thread.join()
         for connection in self._connections:
             connection.close()
-        self._connections, self._threads = [], []
+        self._connections, self._serving = [], []
         Path(self.path).unlink(missing_ok=True)
 
     def __enter__(self) -> FakeBroker:
@@ -96,28 +97,24 @@ class FakeBroker:
         self.close()
 
     def _open(self) -> None:
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._listener.bind(self.path)
-        self._listener.listen()
-        self._start(self._accept, self._listener)
-
-    def _start(self, target: Any, *args: Any) -> None:
-        thread = threading.Thread(target=target, args=args, daemon=True)
-        self._threads.append(thread)
-        thread.start()
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.bind(self.path)
+        listener.listen()
+        listener.settimeout(0.02)
+        self._stop = threading.Event()
+        self._accepting = threading.Thread(target=self._accept, args=(listener,), daemon=True)
+        self._accepting.start()
 
     def _accept(self, listener: socket.socket) -> None:
-        listener.settimeout(0.05)
-        while listener.fileno() != -1:
-            try:
-                connection, _ = listener.accept()
-            except TimeoutError:
-                continue
-            except OSError:
-                return
-            connection.settimeout(None)
-            self._connections.append(connection)
-            self._start(self._serve, connection)
+        with listener:
+            while not self._stop.is_set():
+                with contextlib.suppress(TimeoutError):
+                    connection, _ = listener.accept()
+                    connection.settimeout(None)
+                    self._connections.append(connection)
+                    thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
+                    self._serving.append(thread)
+                    thread.start()
 
     def _serve(self, connection: socket.socket) -> None:
         lines = wire.LineBuffer()

@@ -6,9 +6,7 @@ HTTP/2 requests. A filter on their loggers puts the reference back before any ha
 
 from __future__ import annotations
 
-import contextlib
 import logging
-from collections.abc import Generator
 
 from brokershim.scrub import Scrubber
 
@@ -22,14 +20,17 @@ _LOGGERS = (
 _in_flight: list[Scrubber] = []  # one may be there twice: its lease is used by two requests
 
 
-@contextlib.contextmanager
-def washed(scrubber: Scrubber) -> Generator[None, None, None]:
-    """Keep some keys out of the logs for the duration of a request."""
-    _in_flight.append(scrubber)
-    try:
-        yield
-    finally:
-        _in_flight.remove(scrubber)
+class washed:  # noqa: N801 - reads as what it does: `with washed(…)`
+    """Keeps some keys out of the logs for the duration of a request."""
+
+    def __init__(self, scrubber: Scrubber) -> None:
+        self._scrubber = scrubber
+
+    def __enter__(self) -> None:
+        _in_flight.append(self._scrubber)
+
+    def __exit__(self, *_: object) -> None:
+        _in_flight.remove(self._scrubber)
 
 
 def install() -> None:

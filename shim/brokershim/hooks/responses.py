@@ -77,7 +77,7 @@ def _scrubbed(headers: list[tuple[bytes, bytes]], scrubber: Scrubber) -> list[tu
 
 def _extensions(response: Any, scrubber: Scrubber) -> dict[str, Any]:
     """Return a response's extensions; the reason phrase is the provider's own words too."""
-    extensions: dict[str, Any] = dict(response.extensions)
-    if "reason_phrase" in extensions:
-        extensions["reason_phrase"] = scrubber.data(extensions["reason_phrase"])
-    return extensions
+    extensions: dict[str, Any] = response.extensions
+    reason = extensions.get("reason_phrase", b"")
+    washed = scrubber.data(reason)
+    return extensions if washed is reason else {**extensions, "reason_phrase": washed}
