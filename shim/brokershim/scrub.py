@@ -26,14 +26,14 @@ def forms_of(key: str) -> tuple[str, ...]:
         key: The key, in printable ASCII.
     """
     as_json = json.dumps(key)[1:-1]
-    in_url = quote(key, safe="")
+    in_urls = (quote(key, safe=""), quote(key))
     forms = {
         key,
         as_json,
         as_json.replace("/", "\\/"),
         repr(key.encode())[2:-1],
-        in_url,
-        _ESCAPE.sub(lambda match: match[0].lower(), in_url),
+        *in_urls,
+        *(_ESCAPE.sub(lambda match: match[0].lower(), in_url) for in_url in in_urls),
         *_inside_base64(key.encode()),
     }
     return tuple(sorted(forms, key=len, reverse=True))

@@ -46,6 +46,7 @@ class FakeBroker:
         self.hold = threading.Event()
         self.hold.set()
         self.greeted = 0
+        self._called = threading.Condition()
         self._leases: dict[str, str] = {}
         self._ids = itertools.count(1)
         self._connections: list[socket.socket] = []
@@ -59,16 +60,25 @@ class FakeBroker:
         """Return the params of each call of a method."""
         return [params for name, params in self.calls if name == method]
 
+    def wait_for(self, method: str, count: int) -> None:
+        """Wait until a method was called so often."""
+        with self._called:
+            assert self._called.wait_for(lambda: len(self.named(method)) >= count, 10)
+
     def push(self, method: str, **params: Any) -> None:
         """Say something unasked on every connection."""
         for connection in self._connections:
             with contextlib.suppress(OSError):
                 connection.sendall(wire.encode_notification(method, params))
 
+    def end_leases(self) -> None:
+        """Forget every lease without a word."""
+        self._leases.clear()
+
     def restart(self) -> None:
         """Lose every connection and lease."""
         self.close()
-        self._leases.clear()
+        self.end_leases()
         self._open()
 
     def close(self) -> None:
@@ -132,7 +142,9 @@ class FakeBroker:
         if request.method == "hello":
             self.greeted += 1
             return wire.encode_result(request.id, {"protocol": 1, "server": "fake/1"})
-        self.calls.append((request.method, request.params))
+        with self._called:
+            self.calls.append((request.method, request.params))
+            self._called.notify_all()
         self.hold.wait()
         try:
             if request.method in self.refuse:
