@@ -14,6 +14,7 @@ from unittest import mock
 import pytest
 
 from brokerd.store import Store
+from brokerd.store.file import StoreFile
 from brokerd.store.format import decode, encode
 from brokershim.errors import (
     BackendUnavailable,
@@ -231,6 +232,17 @@ def test_a_change_between_the_read_and_the_write_is_not_overwritten(
     assert full.fetch("openai/dev").value == FIRST
     full.set("openai/dev", b"sk-late")
     assert other.fetch("openai/dev").value == b"sk-late"
+
+
+def test_a_change_that_the_clock_did_not_show_is_not_overwritten(full: Store, path: Path) -> None:
+    same = StoreFile(str(path)).stamp()
+    with mock.patch.object(StoreFile, "stamp", return_value=same):
+        full.list()
+        Store(str(path), "auto").set("openai/prod", b"sk-of-the-other")
+        with pytest.raises(BackendUnavailable, match="another program changed"):
+            full.set("openai/dev", b"sk-late")
+        full.set("openai/dev", b"sk-late")
+    assert full.fetch("openai/prod").value == b"sk-of-the-other"
 
 
 def test_the_first_write_does_not_overwrite_a_file_that_appeared(
