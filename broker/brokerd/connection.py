@@ -156,7 +156,7 @@ class Connection:
         try:
             self._send(wire.encode_result(number, await work))
         except BrokerError as error:
-            self._send(wire.encode_error(number, error))
+            self._send(_refusal(number, error))
         except Exception as error:  # noqa: BLE001  (a client must hear of it, and in our words)
             self._send(wire.encode_error(number, _unexpected(error)))
 
@@ -184,6 +184,14 @@ class Connection:
                 self._loop.add_writer(self._socket.fileno(), self._flush)
             else:
                 self._loop.remove_writer(self._socket.fileno())
+
+
+def _refusal(number: wire.RequestId, error: BrokerError) -> bytes:
+    """Return the line that says why not, or that the reason is too long: it may repeat a path."""
+    try:
+        return wire.encode_error(number, error)
+    except LimitExceeded as too_long:
+        return wire.encode_error(number, too_long)
 
 
 def _unexpected(error: Exception) -> BrokerError:
