@@ -21,6 +21,7 @@ from brokerd.service.storing import Storing
 from brokerd.service.trusting import Trusting
 from brokershim.errors import InvalidParams, UnknownMethod
 
+_HUGE = 2**53
 _Verb = Callable[..., Awaitable[dict[str, Any]]]
 
 
@@ -126,7 +127,8 @@ def _is_mapping(value: Any) -> bool:
 _CHECKS: dict[Any, Callable[[Any], bool]] = {
     str: _is_text,
     int: lambda value: type(value) is int,
-    float: lambda value: type(value) in (int, float),
+    # 1e999 is valid JSON, and reads as infinity; a float holds no number of 400 digits.
+    float: lambda value: type(value) in (int, float) and abs(value) < _HUGE,
     list[str]: _is_texts,
     dict[str, str]: _is_mapping,
 }
