@@ -9,6 +9,7 @@ from brokerd.credentials import FLOOR_SECONDS
 from brokerd.ending import Reason
 from brokerd.leases import Lease
 from brokerd.model import Credential, Secret
+from brokerd.naming import check_name
 from brokerd.service.paging import number_of, page
 from brokerd.service.parts import Caller, Parts
 from brokerd.sessions import Session
@@ -20,7 +21,6 @@ from brokershim.errors import (
     NotGranted,
     PeerGone,
 )
-from brokershim.reference import check_name
 
 
 class Leasing:

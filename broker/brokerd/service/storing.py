@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 
 from brokerd.ending import Reason
 from brokerd.model import Secret
+from brokerd.naming import check_name
 from brokerd.service.paging import page
 from brokerd.service.parts import Caller, Parts
 from brokershim.errors import BrokerError, UsageError
-from brokershim.reference import check_name
 
 _VERSION = re.compile("[0-9]{1,9}")
 _STORE = "the embedded store"
@@ -107,7 +107,11 @@ class Storing:
     ) -> _Result:
         """Change a secret and end its leases; no change is begun without a trace."""
         parts, peer = self._parts, caller.peer
-        facts = {"action": action, "secret": check_name(name), "pid": peer.pid}
+        facts: dict[str, str | int] = {
+            "action": action,
+            "secret": check_name(name),
+            "pid": peer.pid,
+        }
         await parts.audit.record("secret.changing", **facts, executable=peer.executable())
         try:
             result = await parts.blocking.run(_STORE, change, name, *args)
