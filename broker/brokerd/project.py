@@ -17,11 +17,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from brokerd.config import parse_toml
+from brokerd.naming import check_name
 from brokershim.errors import ConfigError, InsecurePath, ProjectFileNotFound, UsageError
 from brokershim.ownership import open_private
 from brokershim.paths import PROJECT_FILE
-from brokershim.reference import check_name
 
+MAX_VARIABLES = 64
+"""Variables that a session may have: what names them has to fit into one reply."""
 _MAX_BYTES = 64 * 1024
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _OURS = ("BROKER_", "PYTHON", "LD_", "DYLD_")
@@ -45,14 +47,19 @@ class Project:
 
 
 def read(path: str) -> Project:
-    """Read a broker.toml.
+    """Read a broker.toml; this takes as long as its file system does.
 
     Raises:
         ProjectFileNotFound: There is none.
         InsecurePath: It is a link, another user's, or open for others to change.
         ConfigError: It is not TOML, or holds anything but variables and names of secrets.
+        UsageError: The path is not absolute, or its folder's name is no text.
     """
+    if not os.path.isabs(path):
+        raise UsageError("a project's path is absolute", hint="give the path from / on")
     folder = os.path.realpath(os.path.dirname(path))
+    if not folder.isprintable():  # half a surrogate pair stands for a byte that is no text
+        raise UsageError("the project's folder has a name that cannot be shown")
     path = os.path.join(folder, PROJECT_FILE)
     data = _read(path)
     return Project(path, folder, hashlib.sha256(data).hexdigest(), parse(path, data))
@@ -65,6 +72,8 @@ def parse(path: str, data: bytes) -> dict[str, str]:
         ConfigError: Naming the file and the key.
     """
     document = parse_toml(path, data)
+    if len(document) > MAX_VARIABLES:
+        raise ConfigError(f"{path} names more than {MAX_VARIABLES} variables")
     for variable, secret in document.items():
         _check(path, variable, secret)
     return dict(document)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import os
 from datetime import UTC, datetime
 from typing import Any
@@ -16,8 +17,10 @@ from brokerd.service.parts import Caller, Parts
 from brokerd.sessions import Launch, Session
 from brokershim.errors import (
     ApprovalRequired,
+    AuditUnavailable,
     BrokerError,
     InvalidParams,
+    NoSession,
     NotFound,
     NotGranted,
     PeerGone,
@@ -26,7 +29,11 @@ from brokershim.errors import (
 )
 
 _MAX_SCRIPT_BYTES = 16 * 1024 * 1024
-_MAX_VARIABLES = 64
+_PATH_MAX = 4096  # limits.h of Linux; macOS has 1024
+_SHOWN = 256
+"""Characters of a path in a list. Four of them and all secrets still fit into one page."""
+
+_log = logging.getLogger(__name__)
 
 
 class Opening:
@@ -45,13 +52,14 @@ class Opening:
         project: str | None = None,
     ) -> dict[str, Any]:
         """Make the calling process the root of a session for the secrets it names."""
-        if not os.path.isabs(program) or (script is not None and not os.path.isabs(script)):
-            raise InvalidParams("program and script are absolute paths")
-        trusted = self._trusted(project) if project is not None else None
+        for path in (program, script or program):
+            if not os.path.isabs(path) or len(os.fsencode(path)) > _PATH_MAX:
+                raise InvalidParams("program and script are absolute paths that can be opened")
+        trusted = await self._trusted(project) if project is not None else None
         wanted = {**(trusted.env if trusted else {}), **env}
         projects.check_env(env)
-        if not 0 < len(wanted) <= _MAX_VARIABLES:
-            raise UsageError(f"name between 1 and {_MAX_VARIABLES} secrets")
+        if not 0 < len(wanted) <= projects.MAX_VARIABLES:
+            raise UsageError(f"name between 1 and {projects.MAX_VARIABLES} secrets")
         for name in sorted(set(wanted.values())):
             await self._parts.credentials.describe(name)
         launch = await self._launch(
@@ -84,16 +92,18 @@ class Opening:
         """End a session and every lease in it, and write down why."""
         parts = self._parts
         root = session.root.pid
+        if parts.sessions.get(session.id) is not session:
+            return
         asyncio.get_running_loop().remove_reader(session.root.fd)
-        if parts.sessions.remove(session):
-            leases = parts.leases.of_session(session.id)
-            ended = parts.endings.end(leases, Reason.SESSION_ENDED)
-            await parts.audit.record(
-                "session.ended", session=session.id, root=root, reason=reason, leases=ended
-            )
+        parts.sessions.remove(session)
+        leases = parts.leases.of_session(session.id)
+        ended = parts.endings.end(leases, Reason.SESSION_ENDED)
+        await parts.audit.record(
+            "session.ended", session=session.id, root=root, reason=reason, leases=ended
+        )
 
-    def _trusted(self, path: str) -> projects.Project:
-        found = projects.read(path)
+    async def _trusted(self, path: str) -> projects.Project:
+        found = await self._parts.blocking.run(f"reading {path}", projects.read, path)
         trust = self._parts.policy.current().trust(found.folder, found.sha256)
         if trust is not Trust.ALLOWED:
             state = "has changed since it was allowed" if trust is Trust.CHANGED else "is new"
@@ -132,6 +142,8 @@ class Opening:
             await parts.audit.record("session.opened", **_facts(session))
             if not (caller.open and caller.peer.alive()):
                 raise PeerGone(f"process {caller.peer.pid} has ended")
+            if parts.sessions.get(session.id) is not session:
+                raise NoSession(f"process {caller.peer.pid} opened another session meanwhile")
         except BrokerError:
             parts.sessions.remove(session)
             raise
@@ -144,9 +156,15 @@ class Opening:
 
         def gone() -> None:
             loop.remove_reader(session.root.fd)
-            tasks.add(loop.create_task(self.end(session, "its root process ended")))
+            tasks.add(loop.create_task(self._root_ended(session)))
 
         loop.add_reader(session.root.fd, gone)
+
+    async def _root_ended(self, session: Session) -> None:
+        try:
+            await self.end(session, "its root process ended")
+        except AuditUnavailable as error:
+            _log.error("the end of session %s is not in the audit: %s", session.id, error)
 
     def _pending(self, session: Session) -> list[str]:
         waiting = session.secrets - session.approved
@@ -161,7 +179,8 @@ class Opening:
 
     def _row(self, session: Session) -> dict[str, Any]:
         leases = self._parts.leases.of_session(session.id)
-        return {**_facts(session), "opened_at": session.opened_at, "leases": len(leases)}
+        facts = {name: _shortened(value) for name, value in _facts(session).items()}
+        return {**facts, "opened_at": session.opened_at, "leases": len(leases)}
 
 
 def _facts(session: Session) -> dict[str, Any]:
@@ -178,10 +197,17 @@ def _facts(session: Session) -> dict[str, Any]:
     }
 
 
+def _shortened(value: Any) -> Any:
+    """Return a text without its middle where it is long: the end of a path says the most."""
+    if not isinstance(value, str) or len(value) <= _SHOWN:
+        return value
+    return f"{value[: _SHOWN // 2]}…{value[-_SHOWN // 2 :]}"
+
+
 def _sha256(path: str) -> str | None:
     """Return the hash of a script, or None where it is no readable file of sensible size."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
         with os.fdopen(fd, "rb") as file:
             data = file.read(_MAX_SCRIPT_BYTES + 1)
     except OSError:

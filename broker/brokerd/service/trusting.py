@@ -18,7 +18,7 @@ class Trusting:
     async def show(self, caller: Caller, *, path: str) -> dict[str, Any]:
         """Return what a broker.toml asks for, and whether it is trusted."""
         del caller
-        found = projects.read(path)
+        found = await self._read(path)
         trust = self._parts.policy.current().trust(found.folder, found.sha256)
         return {
             "path": found.path,
@@ -29,7 +29,7 @@ class Trusting:
 
     async def allow(self, caller: Caller, *, path: str, sha256: str) -> dict[str, Any]:
         """Trust a broker.toml, if it is still what the person was shown."""
-        found = projects.read(path)
+        found = await self._read(path)
         if found.sha256 != sha256:
             raise ProjectNotAllowed(f"{found.path} changed while it was being looked at")
         names = sorted(set(found.env.values()))
@@ -43,3 +43,7 @@ class Trusting:
         )
         self._parts.policy.allow(found.folder, sha256, names)
         return {"path": found.path}
+
+    async def _read(self, path: str) -> projects.Project:
+        """Read a file that the caller named: it may stand on a file system that hangs."""
+        return await self._parts.blocking.run(f"reading {path}", projects.read, path)
