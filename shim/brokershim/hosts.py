@@ -54,6 +54,11 @@ def check_host(secret: str, hosts: tuple[str, ...], target: Target) -> None:
         )
 
 
+def name_in(authority: str) -> str:
+    """Return the host of a Host header (RFC 9110, section 7.2), without its port."""
+    return _split(authority)[0]
+
+
 def _split(entry: str) -> tuple[str, int | None]:
     """Return the host and port of an entry of a secret's hosts."""
     host, colon, port = entry.rpartition(":")

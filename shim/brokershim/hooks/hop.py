@@ -17,6 +17,7 @@ from brokershim.hooks import logs
 from brokershim.hooks.errors import cleaned
 from brokershim.hooks.requests import keyed, references, replayable
 from brokershim.hooks.responses import guarded, must_read, refusal, scrubbed
+from brokershim.hooks.route import check_route
 from brokershim.scrub import Scrubber
 
 _UNAUTHORIZED = (401, 403)
@@ -79,6 +80,7 @@ class SyncHop:
     def _send(self, request: Any, leases: Mapping[str, Held]) -> Any:
         """Return the answer, or the exception to raise."""
         module, guard, _ = self._kit
+        check_route(self._transport, request.url)
         outgoing, scrubber = keyed(module, request, leases), _scrubber(leases)
         try:
             with logs.washed(scrubber):
@@ -126,6 +128,7 @@ class AsyncHop:
 
     async def _send(self, request: Any, leases: Mapping[str, Held]) -> Any:
         module, guard, _ = self._kit
+        check_route(self._transport, request.url)
         outgoing, scrubber = keyed(module, request, leases), _scrubber(leases)
         try:
             with logs.washed(scrubber):

@@ -5,12 +5,12 @@ For httpx and httpx2 alike, which is why nothing here is typed as one or the oth
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from brokershim import swap
 from brokershim.held import Held
-from brokershim.hosts import Target
+from brokershim.hosts import Target, check_host, name_in
 
 
 def carries(request: Any) -> bool:
@@ -36,6 +36,9 @@ def keyed(module: Any, request: Any, leases: Mapping[str, Held]) -> Any:
         HostNotAllowed: A key may not go there.
     """
     url = request.url
+    for other in _other_names(request):
+        for name, held in leases.items():
+            check_host(name, held.hosts, Target(url.scheme, other, url.port))
     target = Target(url.scheme, url.raw_host.decode("ascii"), url.port)
     parts = swap.swap(target, request.headers.raw, url.query, leases)
     copy: Any = object.__new__(request.__class__)
@@ -45,6 +48,21 @@ def keyed(module: Any, request: Any, leases: Mapping[str, Held]) -> Any:
         copy.url = url.copy_with(query=parts.query)
     copy.extensions = {name: it for name, it in request.extensions.items() if name != "trace"}
     return copy
+
+
+def _other_names(request: Any) -> Iterator[str]:
+    """Yield the hosts that a request names besides its URL's.
+
+    Behind one address stand many: a shared front hands a request on by its Host header (RFC 9110,
+    section 7.2), or by the name in TLS (RFC 6066, section 3), to whoever rents that name.
+    """
+    netloc = request.url.netloc
+    for name, value in request.headers.raw:
+        if value != netloc and name.lower() == b"host":
+            yield name_in(value.decode("latin-1"))
+    sni = request.extensions.get("sni_hostname")
+    if sni:
+        yield sni.decode("latin-1") if isinstance(sni, bytes) else str(sni)
 
 
 def replayable(module: Any, request: Any) -> bool:
