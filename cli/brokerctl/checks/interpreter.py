@@ -18,8 +18,12 @@ _SECONDS = 30.0
 _OLDEST_LITELLM = (1, 92, 2)
 _MALICIOUS = {"1.82.7", "1.82.8"}  # 24 March 2026: a .pth file in them stole keys
 _SAYS = "brokershim: "
+# First of all: with -c the working folder stands in sys.path, and it may be a stranger's checkout
+# with a json.py of its own.
 _PROBE = """
-import importlib, json, sys
+import sys
+sys.path[:] = [folder for folder in sys.path if folder]
+import importlib, json
 try:
     from importlib import metadata
 except ImportError:
