@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
+from brokerd.store import crypto
 from brokerd.store.crypto import (
     Place,
     check_of,
@@ -65,8 +68,17 @@ def test_the_check_tells_the_right_key_and_is_no_key() -> None:
     assert fits(MASTER, DOCUMENT)
     assert not fits(OTHER, DOCUMENT)
     assert not fits(MASTER, replace(DOCUMENT, id="other"))
-    with pytest.raises(FormatError):
-        unseal(check_of(MASTER, "store"), HERE, seal(MASTER, HERE, b"sk-value"))
+    sealed = seal(MASTER, HERE, b"sk-value")
+    with pytest.raises(InvalidTag):  # it stands in the file, for all who can read that
+        ChaCha20Poly1305(check_of(MASTER, "store")).decrypt(
+            sealed[:12], sealed[12:], crypto._context(HERE)
+        )
+
+
+def test_each_purpose_has_a_key_of_its_own() -> None:
+    keys = {crypto._key(MASTER, "store", each) for each in ("check", "document", "value")}
+    keys |= {crypto._key(MASTER, "other", "value"), crypto._key(OTHER, "store", "value")}
+    assert len(keys) == 5
 
 
 def test_the_mac_tells_a_document_from_every_other() -> None:
