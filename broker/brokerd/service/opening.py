@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import logging
 import os
+import stat
 from datetime import UTC, datetime
 from typing import Any
 
@@ -209,6 +210,8 @@ def _sha256(path: str) -> str | None:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
         with os.fdopen(fd, "rb") as file:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):  # a pipe, a terminal: nothing to hash
+                return None
             data = file.read(_MAX_SCRIPT_BYTES + 1)
     except OSError:
         return None
