@@ -1,18 +1,30 @@
-"""How does blocking code run without holding up the daemon?"""
+"""How does blocking code run without holding up the daemon, or one client the others?"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import ContextVar
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
 from brokershim.errors import BackendTimeout
 
 DEADLINE_SECONDS = 45.0
 """How long one blocking call may take; less than a client waits, so that it hears why."""
-_THREADS = 8
+_THREADS = 32
+_EACH = 2
+"""Threads that the requests of one process may take: what they wait for may never answer, and a
+hundred slow key derivations of one process must not stand before the one of another."""
 _Result = TypeVar("_Result")
+_client: ContextVar[int | None] = ContextVar("client", default=None)
+
+
+def work_for(pid: int) -> None:
+    """Say which process the current task works for; otherwise it is the daemon, without limit."""
+    _client.set(pid)
 
 
 class Blocking:
@@ -21,6 +33,7 @@ class Blocking:
     def __init__(self, deadline: float = DEADLINE_SECONDS) -> None:
         self._deadline = deadline
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="brokerd-blocking")
+        self._places: WeakValueDictionary[int, asyncio.Semaphore] = WeakValueDictionary()
 
     async def run(self, what: str, call: Callable[..., _Result], *args: object) -> _Result:
         """Return what a call returns.
@@ -33,12 +46,31 @@ class Blocking:
         Raises:
             BackendTimeout: It took longer than the deadline. Its thread is left to end.
         """
-        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._deadline):
-                return await loop.run_in_executor(self._executor, call, *args)
+                return await asyncio.wrap_future(await self._submit(call, *args))
         except TimeoutError:
             raise BackendTimeout(f"{what} did not answer in {self._deadline:.0f} s") from None
+
+    async def _submit(self, call: Callable[..., _Result], *args: object) -> Future[_Result]:
+        """Hand a call to a thread, once the client that it is for has one free.
+
+        A thread is free when its call has ended, and not when nobody waits for it any more.
+        """
+        pid = _client.get()
+        if pid is None:
+            return self._executor.submit(call, *args)
+        place = self._places.setdefault(pid, asyncio.Semaphore(_EACH))
+        await place.acquire()
+        loop = asyncio.get_running_loop()
+
+        def ended(_: Future[_Result]) -> None:
+            with contextlib.suppress(RuntimeError):  # the daemon has ended, and its loop with it
+                loop.call_soon_threadsafe(place.release)
+
+        work = self._executor.submit(call, *args)
+        work.add_done_callback(ended)
+        return work
 
     def close(self) -> None:
         """Take no more calls; what hangs is not waited for."""

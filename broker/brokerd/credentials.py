@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Hashable, Mapping
+from contextvars import Context
 from dataclasses import dataclass, replace
 
 from brokerd.backends.base import Backend
@@ -114,7 +115,9 @@ class Credentials:
             if credential.upstream is None:
                 return secret, credential
             return await self._fetch(name)
-        flight = asyncio.get_running_loop().create_task(self._fetch(name))
+        # In no client's context: one that has used up its threads must not hold up who joins.
+        loop = asyncio.get_running_loop()
+        flight = loop.create_task(self._fetch(name), context=Context())
         self._flights[name] = flight
         flight.add_done_callback(lambda _: self._flights.pop(name, None))
         # Shielded: a caller that gives up must not take the others' key away.

@@ -14,7 +14,7 @@ from brokerd.audit.group import GroupCommit
 from brokerd.audit.log import AuditLog
 from brokerd.backends.base import Backend
 from brokerd.backends.embedded import EmbeddedBackend
-from brokerd.blocking import Blocking
+from brokerd.blocking import Blocking, work_for
 from brokerd.connection import Connection
 from brokerd.credentials import Credentials
 from brokerd.ending import Endings, Reason
@@ -205,6 +205,7 @@ class Daemon:
         return self._carry_out(connection, request)
 
     async def _carry_out(self, connection: Connection, request: wire.Request) -> dict[str, Any]:
+        work_for(connection.peer.pid)
         try:
             return await self._verbs.call(connection, request.method, request.params)
         finally:

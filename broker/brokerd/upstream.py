@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from contextvars import Context
 
 from brokerd.audit.group import GroupCommit
 from brokerd.backends.base import Backend
@@ -69,7 +70,10 @@ class Upstream:
             await asyncio.wait(self._tasks, timeout=seconds)
 
     def _begin(self, lease_id: str, backend: str, upstream: str) -> None:
-        task = asyncio.get_running_loop().create_task(self._revoke(lease_id, backend, upstream))
+        # In no client's context: a client's place among the threads is not waited for.
+        task = asyncio.get_running_loop().create_task(
+            self._revoke(lease_id, backend, upstream), context=Context()
+        )
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
