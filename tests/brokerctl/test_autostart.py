@@ -55,6 +55,7 @@ def test_whoever_starts_it_keeps_the_others_waiting(
         fcntl.flock(first, fcntl.LOCK_UN)
 
     monkeypatch.setattr("time.sleep", sleep)
+    monkeypatch.setattr("brokerctl.spawn.spawn", pytest.fail)
     autostart.connect_or_start().close()
     os.close(first)
 

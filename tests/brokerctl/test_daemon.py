@@ -7,20 +7,17 @@ import os
 import select
 import socket
 import stat
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from brokerctl.spawn import environment
+from brokerctl.commands import daemon as commands
+from brokershim.client import Client
+from brokershim.errors import DaemonUnreachable
 from tests.brokerctl.conftest import CommandLine
 from tests.brokerctl.test_status import STATUS
-
-KEY = "sk-proj-" + "A1b2C3d4" * 4
 
 
 @pytest.fixture
@@ -71,48 +68,18 @@ def test_twenty_commands_at_once_start_one_daemon(real: CommandLine) -> None:
     assert log.count("serving") == 1
 
 
-def test_the_daemon_is_nobodys_child_and_in_a_session_of_its_own(real: CommandLine) -> None:
-    script = f"{sys.executable} -m brokerctl daemon start; ps -o ppid= -p $(pgrep -P $$) || true"
-    done = subprocess.run(
-        ["sh", "-c", script], env=real.env, cwd=real.folder, capture_output=True, text=True,
-        check=True,
-    )  # fmt: skip
-    pid = int(done.stdout.split()[2])
-    assert os.getsid(pid) == pid
-    parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    assert parent not in (os.getpid(), pid)
-    assert "brokerctl" not in Path(f"/proc/{parent}/cmdline").read_text()
-
-
-def test_what_run_executes_has_no_daemon_among_its_children(real: CommandLine) -> None:
-    (real.folder / "broker.toml").write_text("")
-    real.run("run", "--env", "A=b", "true")
-    done = real.run("run", "--env", "A=b", "sh", "-c", "ps -o args= --ppid $$")
-    assert "brokerd" not in done.stdout
-
-
-def test_the_daemon_sees_only_what_it_needs_of_the_environment() -> None:
-    environ = {
-        "HOME": "/h", "PATH": "/p", "XDG_RUNTIME_DIR": "/r", "LC_ALL": "C", "LANG": "C",
-        "DBUS_SESSION_BUS_ADDRESS": "x", "OPENAI_API_KEY": KEY, "PYTHONPATH": "/x",
-        "LD_PRELOAD": "/x", "BROKER_SOCKET": "/x", "SSH_AUTH_SOCK": "/x",
-    }  # fmt: skip
-    assert set(environment(environ)) == {
-        "HOME", "PATH", "XDG_RUNTIME_DIR", "LC_ALL", "LANG", "DBUS_SESSION_BUS_ADDRESS",
-    }  # fmt: skip
-
-
-def test_it_holds_none_of_our_descriptors(real: CommandLine) -> None:
-    """A pipe that a command was given ends with the command, although the daemon lives on."""
-    read_end, write_end = os.pipe()
-    subprocess.run(
-        [*real.command, "daemon", "start"],
-        env=real.env, cwd=real.folder, pass_fds=(write_end,), stdout=subprocess.PIPE, check=True,
-    )  # fmt: skip
-    os.close(write_end)
-    with os.fdopen(read_end, "rb") as pipe:
-        assert pipe.read() == b""
-    assert real.run("daemon", "status").returncode == 0
+def test_one_that_does_not_end_is_said_not_to(
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The test itself is at the socket's other end, and goes on."""
+    cli.daemon({"daemon.stop": {}})
+    monkeypatch.setattr(commands, "_NOTE_AFTER", 0.0)
+    monkeypatch.setattr(commands, "_STOP_SECONDS", 0.0)
+    client = Client(cli.socket)
+    with pytest.raises(DaemonUnreachable, match="has not ended") as caught:
+        commands._stop(client)
+    client.close()
+    assert f"`kill {os.getpid()}`" in caught.value.hint
 
 
 def test_its_log_is_private_and_shown(real: CommandLine) -> None:
@@ -150,15 +117,6 @@ def test_a_state_folder_that_is_a_file_is_an_error(real: CommandLine) -> None:
     done = real.run("secret", "list")
     assert done.returncode == 3
     assert "is not a folder of its own" in done.stderr
-
-
-def test_one_that_takes_too_long_is_ended(real: CommandLine) -> None:
-    script = "from brokerctl.spawn import spawn; spawn(0.0)"
-    done = subprocess.run(
-        [sys.executable, "-c", script], env=real.env, capture_output=True, text=True, check=False
-    )
-    assert "DaemonUnreachable: the daemon was not ready within 0 s" in done.stderr
-    assert real.run("daemon", "status").returncode == 5
 
 
 def test_a_stale_socket_is_no_daemon(real: CommandLine) -> None:

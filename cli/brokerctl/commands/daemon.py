@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import socket
@@ -89,14 +90,20 @@ def _stop(client: Client) -> None:
 
     with socket.socket(fileno=os.dup(client.fileno())) as connection:
         peer = Peer(connection)
-    client.call("daemon.stop")
-    if not _ended(peer.pin.fd, _NOTE_AFTER):
-        output.note("waiting for the daemon to end")
-        if not _ended(peer.pin.fd, _STOP_SECONDS):
-            raise DaemonUnreachable(
-                f"process {peer.pid} has not ended within {_STOP_SECONDS:.0f} s",
-                hint=f"see `brokerctl daemon logs`, or end it with `kill {peer.pid}`",
-            )
+    with contextlib.closing(peer):
+        client.call("daemon.stop")
+        _wait(peer.pid, peer.pin.fd)
+
+
+def _wait(pid: int, pin: int) -> None:
+    if _ended(pin, _NOTE_AFTER):
+        return
+    output.note("waiting for the daemon to end")
+    if not _ended(pin, _STOP_SECONDS):
+        raise DaemonUnreachable(
+            f"process {pid} has not ended within {_STOP_SECONDS:.0f} s",
+            hint=f"see `brokerctl daemon logs`, or end it with `kill {pid}`",
+        )
 
 
 def _ended(fd: int, timeout: float) -> bool:
