@@ -7,8 +7,10 @@ message with the one that connected, so neither a forked child nor a stranger ca
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
+import time
 from typing import Any, Callable, cast
 
 from brokershim import __version__, wire
@@ -19,6 +21,7 @@ from brokershim.paths import socket_path
 
 CALL_SECONDS = 60.0
 """How long a call may take; a keyring may have to ask a person."""
+_QUEUE_SECONDS = 0.005
 _HELLO = 0
 _CHUNK = wire.MAX_LINE
 
@@ -138,7 +141,7 @@ def _connect(path: str, timeout: float) -> socket.socket:
     try:
         check_private_dir(os.path.dirname(path))
         with address_of(path) as address:
-            connection.connect(address)
+            _enter(connection, address, timeout)
     except OSError as error:
         connection.close()
         raise DaemonUnreachable(f"no daemon listens on {path} ({_reason(error)})") from None
@@ -146,6 +149,21 @@ def _connect(path: str, timeout: float) -> socket.socket:
         connection.close()
         raise
     return connection
+
+
+def _enter(connection: socket.socket, address: str, timeout: float) -> None:
+    """Connect; while the daemon's queue of connections is full, wait for a place in it.
+
+    connect(2) says EAGAIN at once then, on Linux. A flood by another process must not look like a
+    daemon that is gone.
+    """
+    deadline = time.monotonic() + timeout
+    number = connection.connect_ex(address)
+    while number == errno.EAGAIN and time.monotonic() < deadline:
+        time.sleep(_QUEUE_SECONDS)
+        number = connection.connect_ex(address)
+    if number:
+        raise OSError(number, os.strerror(number))
 
 
 def _error(error: Any) -> BrokerError:
