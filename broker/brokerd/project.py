@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from brokerd.config import parse_toml
+from brokerd.foreign import loads_foreign_code
 from brokerd.naming import check_name
 from brokershim.errors import ConfigError, InsecurePath, ProjectFileNotFound, UsageError
 from brokershim.ownership import open_private
@@ -26,7 +27,7 @@ MAX_VARIABLES = 64
 """Variables that a session may have: what names them has to fit into one reply."""
 _MAX_BYTES = 64 * 1024
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
-_OURS = ("BROKER_", "PYTHON", "LD_", "DYLD_")
+_STEERING = ("BROKER_", "PYTHON", "LD_", "DYLD_", "XDG_")
 
 
 @dataclass(frozen=True)
@@ -93,10 +94,13 @@ def check_env(env: dict[str, str]) -> None:
 def check_variable(variable: str) -> None:
     """Check that a name may stand for a key in the environment.
 
+    A reference reads as a path, too: as BASH_ENV it is a file of the project that bash runs.
+
     Raises:
         UsageError: It is no variable's name, or one that steers an interpreter or ourselves.
     """
-    if not _VARIABLE.fullmatch(variable) or variable.startswith(_OURS) or variable == "PATH":
+    steers = variable.startswith(_STEERING) or variable in ("HOME", "PATH")
+    if not _VARIABLE.fullmatch(variable) or steers or loads_foreign_code(variable):
         raise UsageError("not a variable that can hold a key", hint="a name such as OPENAI_API_KEY")
 
 

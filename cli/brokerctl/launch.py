@@ -10,8 +10,8 @@ import os
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-from brokerctl.foreign import loads_foreign_code
 from brokerctl.keys import is_real_key, is_stale, shadows
+from brokerd.foreign import loads_foreign_code
 from brokershim.paths import SESSION_VARIABLE, SOCKET_VARIABLE
 from brokershim.reference import REFERENCE, reference
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from brokerctl.foreign import loads_foreign_code
 from brokerctl.keys import is_real_key
 from brokerctl.launch import Session, child_environment
+from brokerd.foreign import loads_foreign_code
 
 BOOT = "/usr/lib/brokershim/boot"
 SESSION = Session("s1", "/run/broker.sock", BOOT)

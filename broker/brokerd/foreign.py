@@ -1,9 +1,10 @@
-"""Which environment variables make a program load code, or write down what it must not? (Data.)
+"""Which variables make a program load code, write down what it must not, or ask elsewhere? (Data.)
 
-Whoever can write them runs inside the session, and could lease its secrets. Sources: ld.so(8),
-"secure-execution mode"; dyld(1); python(1); perlrun(1); ruby(1); bash(1); node(1); openssl-env(7);
-sudo's default list of variables to remove (sudoers(5), env_delete). PYTHONPATH is not here:
-projects need it, and it comes after our own folder.
+Whoever can write them runs inside the session, and could lease its secrets; or says where a name
+such as localhost leads. Sources: ld.so(8), "secure-execution mode"; dyld(1); python(1); perlrun(1);
+ruby(1); bash(1); node(1); openssl-env(7); sudo's default list of variables to remove (sudoers(5),
+env_delete). PATH, PYTHONPATH and ZDOTDIR are not here: people need them. Our own folder comes before
+what PYTHONPATH holds.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ _NAMES = {
     "LD_AUDIT", "LD_DEBUG_OUTPUT", "LD_DYNAMIC_WEAK", "LD_LIBRARY_PATH", "LD_ORIGIN_PATH",
     "LD_PRELOAD", "LD_PROFILE", "LD_PROFILE_OUTPUT",
     "GCONV_PATH", "GETCONF_DIR", "GLIBC_TUNABLES", "LOCPATH", "NLSPATH",
+    "HOSTALIASES", "LOCALDOMAIN", "RESOLV_HOST_CONF", "RES_OPTIONS",
     "PYTHONBREAKPOINT", "PYTHONEXECUTABLE", "PYTHONHOME", "PYTHONINSPECT", "PYTHONPLATLIBDIR",
     "PYTHONPYCACHEPREFIX", "PYTHONSTARTUP", "PYTHONUSERBASE", "PYTHON_PRESITE",
     "BASH_ENV", "ENV", "PS4", "SHELLOPTS", "BASHOPTS",
