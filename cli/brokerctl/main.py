@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import sys
 from collections.abc import Sequence
 
 import click
@@ -32,6 +31,7 @@ _COMMANDS = {
     "doctor": "brokerctl.commands.doctor:doctor",
     "completion": "brokerctl.commands.completion:completion",
 }
+_STDOUT = 1
 _INTERRUPTED = 130
 """128 + SIGINT, as a shell reports it."""
 
@@ -97,10 +97,9 @@ def _usage_error(problem: click.ClickException) -> UsageError:
 
 
 def _system_error(problem: OSError) -> BrokerError:
-    if not sys.stdout.closed:
-        # What could not be written stays in Python's buffer, and would fail again at the end.
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+    # What could not be written stays in Python's buffer, and would fail again at the end.
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), _STDOUT)
     what = problem.strerror or type(problem).__name__
     where = f"{problem.filename}: " if problem.filename else ""
     return BrokerError(f"{where}{what}", hint="see `brokerctl doctor`")

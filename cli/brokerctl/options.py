@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from brokershim.errors import UsageError
 from brokershim.reference import check_name
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 _COMPLETION_SECONDS = 0.5
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -32,6 +34,8 @@ class _Name(click.ParamType[Any]):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         del ctx, param
+        from click.shell_completion import CompletionItem
+
         from brokerctl.replies import pages
         from brokershim.client import Client
         from brokershim.errors import BrokerError

@@ -99,7 +99,9 @@ def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join(padded).rstrip()
 
 
-def _print(stream: TextIO, text: str, color: str | None = None) -> None:
+def _print(stream: TextIO | None, text: str, color: str | None = None) -> None:
+    if stream is None:  # it was closed before we began: nobody wants to know
+        return
     text = text.encode(stream.encoding, "backslashreplace").decode(stream.encoding)
     if color and stream.isatty() and not os.environ.get("NO_COLOR"):
         text = click.style(text, fg=color)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
+import resource
 import termios
 from collections.abc import Generator
 
 from brokerctl.output import safe
 from brokershim.errors import UsageError
 
+_STDIN = 0
 _TERMINAL = "/dev/tty"
 _MAX_BYTES = 64 * 1024
 _LINE = 4096
@@ -52,19 +53,22 @@ class Terminal:
 
     @contextlib.contextmanager
     def _hidden(self) -> Generator[None]:
-        """Switch the echo off, before the prompt shows: what is typed early is not shown either.
+        r"""Switch the echo off, before the prompt shows: what is typed early is not shown either.
 
         TCSAFLUSH, also on the way back, drops what is left of a paste of several lines: the
-        shell would show and run it.
+        shell would show and run it. And no core dump: Ctrl-\ would write one with the key in it.
         """
         before = termios.tcgetattr(self._fd)
+        core = resource.getrlimit(resource.RLIMIT_CORE)
         unseen = list(before)
         unseen[3] = (unseen[3] & ~termios.ECHO) | termios.ECHONL
         try:
+            resource.setrlimit(resource.RLIMIT_CORE, (0, core[1]))
             termios.tcsetattr(self._fd, termios.TCSAFLUSH, unseen)
             yield
         finally:
             termios.tcsetattr(self._fd, termios.TCSAFLUSH, before)
+            resource.setrlimit(resource.RLIMIT_CORE, core)
 
     def _line(self) -> bytes:
         line = b""
@@ -107,9 +111,10 @@ def read_secret(prompt: str) -> str:
     Raises:
         UsageError: It is empty, too long, or not UTF-8.
     """
-    if sys.stdin.isatty():
-        return Terminal(sys.stdin.fileno()).ask_hidden(prompt)
-    return _text(sys.stdin.buffer.read(_MAX_BYTES + 1))
+    if os.isatty(_STDIN):
+        return Terminal(_STDIN).ask_hidden(prompt)
+    with open(_STDIN, "rb", closefd=False) as stdin:
+        return _text(stdin.read(_MAX_BYTES + 1))
 
 
 def read_passphrase(twice: bool) -> str:
@@ -121,9 +126,10 @@ def read_passphrase(twice: bool) -> str:
     Raises:
         UsageError: It is empty, too long, not UTF-8, or the two are not the same.
     """
-    if sys.stdin.isatty():
-        return ask_passphrase(Terminal(sys.stdin.fileno()), twice)
-    return _text(sys.stdin.buffer.readline(_MAX_BYTES + 1))
+    if os.isatty(_STDIN):
+        return ask_passphrase(Terminal(_STDIN), twice)
+    with open(_STDIN, "rb", closefd=False) as stdin:
+        return _text(stdin.readline(_MAX_BYTES + 1))
 
 
 def ask_passphrase(asking: Terminal, twice: bool) -> str:

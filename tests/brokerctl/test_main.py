@@ -129,6 +129,21 @@ def test_a_full_disk_is_an_error(cli: CommandLine) -> None:
     assert done.stderr.startswith(b"brokerctl: error: No space left on device")
 
 
+@pytest.mark.parametrize(
+    ("shell", "status"), [("<&-", 1), ("<&- >&-", 1), ("<&- 2>&-", 1), ("<&- >&- 2>&-", 1)]
+)
+def test_closed_descriptors_are_no_crash(cli: CommandLine, shell: str, status: int) -> None:
+    words = ["sh", "-c", f'exec "$@" {shell}', "sh", *cli.command, "secret", "set", "a"]
+    done = subprocess.run(
+        words, env=cli.env, cwd=cli.folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == status
+    assert "Traceback" not in done.stderr
+    closed = subprocess.run([*words[:2], 'exec "$@" >&-', "sh", *cli.command, "status"],
+                            env=cli.env, check=False)  # fmt: skip
+    assert closed.returncode == 0
+
+
 def test_an_interrupt_ends_quietly_with_130(cli: CommandLine) -> None:
     asking = cli.terminal("secret", "set", "openai/dev")
     asking.expect("Value of openai/dev: ")

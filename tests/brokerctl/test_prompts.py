@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import resource
+import signal
 import subprocess
+
+import pytest
 
 from tests.brokerctl.conftest import CommandLine
 
@@ -40,6 +44,18 @@ def test_ctrl_c_stores_nothing_and_brings_the_echo_back(cli: CommandLine) -> Non
     assert asking.end() == 130
     assert fake.calls == []
     assert "half-a-key" not in asking.seen
+
+
+def test_no_core_dump_while_a_value_is_typed(cli: CommandLine) -> None:
+    limits_of = getattr(resource, "prlimit", None)
+    if limits_of is None:
+        pytest.skip("only Linux tells of another process's limits")
+    cli.daemon(STORED)
+    asking = cli.terminal("secret", "set", "openai/dev")
+    asking.expect("Value of openai/dev: ")
+    assert limits_of(asking.process.pid, resource.RLIMIT_CORE)[0] == 0
+    asking.type("half-a-key\x1c")  # Ctrl-\
+    assert asking.end() == -signal.SIGQUIT
 
 
 def test_nothing_typed_is_an_error(cli: CommandLine) -> None:
