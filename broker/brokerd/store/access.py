@@ -74,7 +74,7 @@ class Access:
         self._key_lock = threading.Lock()
         self._key: Sealed | None = None
         self._locks = 0
-        self._locked_by_hand = False
+        """How often `lock` was called. Once it was, nothing but `unlock` opens the store."""
 
     def status(self) -> StoreStatus:
         """Return how the store is. Does not wait for other calls, nor ask the keyring."""
@@ -118,7 +118,7 @@ class Access:
             loaded = self._file.load()
             if loaded is not None:
                 if self._key is None or passphrase is not None:
-                    self._open(loaded, passphrase)
+                    self._open(loaded, passphrase, self._locks)
                 else:
                     self._read()
                 return False
@@ -130,7 +130,7 @@ class Access:
     def lock(self) -> None:
         """Forget the master key until `unlock`. Works at once, whatever other calls wait for."""
         with self._key_lock:
-            self._key, self._locked_by_hand = None, True
+            self._key = None
             self._locks += 1
 
     @contextlib.contextmanager
@@ -160,15 +160,14 @@ class Access:
             return None
         document = loaded.parsed.document
         with self._key_lock:
-            key, locked_by_hand = self._key, self._locked_by_hand
+            key, locks = self._key, self._locks
         if key is not None:
             return self._file.opened(loaded, self._sealer.open(key, document.id.encode()))
-        if locked_by_hand and document.kdf is None:
+        if locks and document.kdf is None:
             raise Locked("the store is locked")
-        return self._open(loaded, None)
+        return self._open(loaded, None, locks)
 
-    def _open(self, loaded: Loaded, passphrase: str | None) -> Opened:
-        locks = self._locks
+    def _open(self, loaded: Loaded, passphrase: str | None, locks: int) -> Opened:
         document = loaded.parsed.document
         master = master_of(self._file.path, document, self._wanted, passphrase)
         opened = self._file.opened(loaded, master)
@@ -181,7 +180,6 @@ class Access:
             if self._locks != locks:
                 raise Locked("the store was locked meanwhile")
             self._key = self._sealer.seal(master, store.encode())
-            self._locked_by_hand = False
 
     def _create(self, passphrase: str | None) -> Opened:
         """Make an empty store. Its key is kept first: a store without its key is lost."""
