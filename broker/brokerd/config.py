@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
 from brokershim.errors import ConfigError
-from brokershim.ownership import OTHERS_WRITE, read_private
+from brokershim.ownership import OTHERS_WRITE, check_private_dir, read_private
 
 MAX_BYTES = 1024 * 1024
 MasterKey = Literal["auto", "keyring", "passphrase"]
@@ -57,10 +58,13 @@ def read_toml(path: str) -> dict[str, Any]:
 
     Raises:
         ConfigError: It cannot be read as TOML.
-        InsecurePath: Others could change it.
+        InsecurePath: Others could change it, or what stands in its folder.
     """
     try:
+        check_private_dir(os.path.dirname(path))
         data = read_private(path, MAX_BYTES, OTHERS_WRITE)
+    except FileNotFoundError:
+        return {}
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from None
     return parse_toml(path, data or b"")

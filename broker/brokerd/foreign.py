@@ -3,8 +3,8 @@
 Whoever can write them runs inside the session, and could lease its secrets; or says where a name
 such as localhost leads. Sources: ld.so(8), "secure-execution mode"; dyld(1); python(1); perlrun(1);
 ruby(1); bash(1); node(1); openssl-env(7); sudo's default list of variables to remove (sudoers(5),
-env_delete). PATH, PYTHONPATH and ZDOTDIR are not here: people need them. Our own folder comes before
-what PYTHONPATH holds.
+env_delete). PATH, PYTHONPATH and ZDOTDIR are not here: people need them. Our own folder comes
+before what PYTHONPATH holds.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from brokershim.errors import BackendUnavailable, ConfigError, InsecurePath, Usa
 from brokershim.ownership import OTHERS_WRITE, read_private
 
 _KEYS = {"secrets", "project", "sha256", "folder", "unsafe_any_session", "max_ttl", "approval"}
-_Stamp = tuple[int, int, int, int] | None
+_Stamp = tuple[int, ...] | None
 
 
 class PolicyFile:
@@ -146,12 +146,14 @@ def _approval(where: str, table: Mapping[str, Any]) -> Approval:
 
 def _stamp(path: str) -> _Stamp:
     try:
-        found = os.lstat(path)
+        found, folder = os.lstat(path), os.lstat(os.path.dirname(path))
     except FileNotFoundError:
         return None
     except OSError as error:
         raise ConfigError(f"cannot look at {path}: {error.strerror}") from None
-    return found.st_mtime_ns, found.st_ino, found.st_size, found.st_mode
+    # The change time also moves when the mode or the owner does, and nobody can set it back. In
+    # a folder that others may write to, the file could be another one of ours.
+    return found.st_ino, found.st_size, found.st_ctime_ns, folder.st_mode, folder.st_uid
 
 
 def _read(path: str) -> bytes | None:
