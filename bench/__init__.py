@@ -1,0 +1,1 @@
+"""How fast and how large is it, next to what people use now? `python -m bench`."""
