@@ -104,6 +104,10 @@ class LeaseTable:
         """Return what a connection holds."""
         return [self._leases[each] for each in self._by_connection.get(connection, ())]
 
+    def held_by(self, connection: int) -> int:
+        """Return how many leases a connection holds."""
+        return len(self._by_connection.get(connection, ()))
+
     def holds_any(self, connection: int) -> bool:
         """Return whether a connection holds a lease."""
         return connection in self._by_connection

@@ -18,9 +18,14 @@ from brokershim.errors import (
     BrokerError,
     InvalidParams,
     LeaseNotFound,
+    LimitExceeded,
     NotGranted,
     PeerGone,
 )
+
+
+MAX_LEASES = 10_240
+"""Leases that a connection may hold: one that never gives any back must not fill the memory."""
 
 
 class Leasing:
@@ -47,6 +52,8 @@ class Leasing:
         parts = self._parts
         session = parts.sessions.require(caller.peer, label)
         limit = self._granted(session, name)
+        if parts.leases.held_by(caller.number) >= MAX_LEASES:
+            raise LimitExceeded(f"this connection holds {MAX_LEASES} leases already")
         secret, credential = await parts.credentials.get(name)
         lease = self._lease(caller, session, secret, credential, limit)
         # From here on the lease can be revoked, and is, should any step below fail.
