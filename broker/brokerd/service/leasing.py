@@ -23,7 +23,6 @@ from brokershim.errors import (
     PeerGone,
 )
 
-
 MAX_LEASES = 10_240
 """Leases that a connection may hold: one that never gives any back must not fill the memory."""
 
