@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from brokerctl.replies import field
 from brokerd.audit.line import AuditHead
-from brokerd.audit.verify import Problem, VerifyReport, verify
+from brokerd.audit.verify import Problem
 from brokershim.client import Client
 
 
@@ -23,16 +23,3 @@ def describe(problem: Problem) -> str:
     """Return one line that says where the problem is, and what."""
     line = f" line {problem.line}" if problem.line else ""
     return f"{problem.file or 'the folder'}{line}: {problem.what}"
-
-
-def look(folder: str, *heads: AuditHead | None) -> tuple[VerifyReport, list[Problem]]:
-    """Check the log, once for each head that it has to agree with.
-
-    Args:
-        folder: Where the log is.
-        heads: Each an end that it had at some time, or None.
-    """
-    reports = [verify(folder, head) for head in heads if head is not None]
-    reports = reports or [verify(folder)]
-    found = dict.fromkeys(problem for report in reports for problem in report.problems)
-    return reports[-1], list(found)

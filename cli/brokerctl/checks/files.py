@@ -6,9 +6,10 @@ import os
 from collections.abc import Iterator
 
 from brokerctl import output
-from brokerctl.auditing import daemons_head, describe, look
+from brokerctl.auditing import daemons_head, describe
 from brokerctl.checks.check import Check
 from brokerd import config
+from brokerd.audit.verify import verify
 from brokerd.policyfile import PolicyFile
 from brokershim.client import Client
 from brokershim.ownership import check_private_dir
@@ -41,9 +42,9 @@ def audit(client: Client | None) -> Iterator[Check]:
     if not os.path.isdir(folder):
         yield Check("audit", "ok", "nothing is written yet")
         return
-    report, problems = look(folder, daemons_head(client))
-    if problems:
-        yield Check("audit", "fail", describe(problems[0]), "see `brokerctl audit verify`")
+    report = verify(folder, daemons_head(client))
+    if report.problems:
+        yield Check("audit", "fail", describe(report.problems[0]), "see `brokerctl audit verify`")
     else:
         yield Check(
             "audit", "ok", f"{output.count(report.events, 'event')}, none changed or missing"

@@ -44,16 +44,22 @@ def project_file(client: Client | None) -> Iterator[Check]:
     path = project.find()
     if path is None:
         yield Check("project", "ok", "no broker.toml here")
-        return
-    if client is None:
+    elif client is None:
         yield Check("project", "ok", path)
-        return
-    facts = client.call("project.show", path=path)
-    state = field(facts, "state", str)
-    allowed = state == "allowed"
-    hint = "" if allowed else "read it, then run `brokerctl allow`"
-    yield Check("project", "ok" if allowed else "warn", f"{path} is {state}", hint)
+    else:
+        facts = client.call("project.show", path=path)
+        yield _trust(path, field(facts, "state", str))
+        yield from _missing(client, set(mapping(facts, "env").values()))
+
+
+def _trust(path: str, state: str) -> Check:
+    if state == "allowed":
+        return Check("project", "ok", f"{path} is allowed")
+    return Check("project", "warn", f"{path} is {state}", "read it, then run `brokerctl allow`")
+
+
+def _missing(client: Client, asked: set[str]) -> Iterator[Check]:
     stored = {field(row, "name", str) for row in pages(client, "secret.list", "secrets")}
-    for name in sorted(set(mapping(facts, "env").values()) - stored):
+    for name in sorted(asked - stored):
         hint = f"store it with `brokerctl secret set {name}`"
         yield Check("secrets", "fail", f"{name} is in broker.toml and not stored", hint)

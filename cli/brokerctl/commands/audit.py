@@ -11,13 +11,13 @@ from typing import Any
 import click
 
 from brokerctl import output
-from brokerctl.auditing import daemons_head, describe, look
+from brokerctl.auditing import daemons_head, describe
 from brokerctl.autostart import running
 from brokerctl.options import LEASE, SECRET, json_option, lines_option
 from brokerd.audit.line import AuditHead
 from brokerd.audit.reader import events
-from brokerd.audit.verify import Problem, VerifyReport
-from brokershim.errors import UsageError
+from brokerd.audit.verify import VerifyReport, verify
+from brokershim.errors import NotFound, UsageError
 from brokershim.paths import state_dir
 
 _CHAIN = ("seq", "time", "event", "prev", "hash")
@@ -74,28 +74,34 @@ def verify_(ctx: click.Context, head: AuditHead | None, as_json: bool) -> None:
 
     --json: {files, events, seq, hash, problems}, where problems is a list of {file, line, what}.
     """
-    report, problems = look(_folder(), head, daemons_head(running()))
+    daemons = daemons_head(running())
+    if head is None and daemons is None and not os.path.lexists(_folder()):
+        raise NotFound(
+            f"there is no audit log in {_folder()}",
+            hint="no daemon has run here yet; if one has, the log was removed",
+        )
+    report = verify(_folder(), daemons, noted=head)
     if as_json:
-        output.document(_document(report, problems))
+        output.document(_document(report))
     else:
-        _show(report, problems)
-    if problems:
+        _show(report)
+    if report.problems:
         ctx.exit(1)
 
 
-def _document(report: VerifyReport, problems: list[Problem]) -> dict[str, Any]:
+def _document(report: VerifyReport) -> dict[str, Any]:
     return {
         "files": report.files,
         "events": report.events,
         **report.head._asdict(),
-        "problems": [each._asdict() for each in problems],
+        "problems": [each._asdict() for each in report.problems],
     }
 
 
-def _show(report: VerifyReport, problems: list[Problem]) -> None:
-    for each in problems:
+def _show(report: VerifyReport) -> None:
+    for each in report.problems:
         output.result(describe(each), "red")
-    state = "NOT WHOLE" if problems else "whole"
+    state = "NOT WHOLE" if report.problems else "whole"
     events_in = f"{output.count(report.events, 'event')} in {output.count(report.files, 'file')}"
     output.result(f"{state}: {events_in}")
     output.result(f"its end is {report.head.seq}:{report.head.hash}")

@@ -51,13 +51,18 @@ def revoke(lease: str | None, everything: bool) -> None:
             "name either one LEASE or --all", hint="`brokerctl leases` lists what is live"
         )
     client = running()
-    if client is None:
-        if lease is not None:
-            raise LeaseNotFound(_NO_DAEMON)
+    if client is not None:
+        _revoke(client, lease)
+    elif lease is not None:
+        raise LeaseNotFound(_NO_DAEMON)
+    else:
         output.note(_NO_DAEMON)
-        return
-    chosen = [row for row in _live(client) if everything or row.get("lease") == lease]
-    reply = client.call("lease.revoke", **({"all": True} if everything else {"lease": lease}))
+
+
+def _revoke(client: Client, lease: str | None) -> None:
+    """End a lease, or all of them, and show what was ended."""
+    chosen = [row for row in _live(client) if lease in (None, row.get("lease"))]
+    reply = client.call("lease.revoke", **({"lease": lease} if lease else {"all": True}))
     _show(chosen, empty="no leases")
     output.note(f"{output.count(field(reply, 'revoked', int), 'lease')} ended")
     if any(row.get("bounded_by") == "broker" for row in chosen):
