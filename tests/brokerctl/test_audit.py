@@ -130,3 +130,19 @@ def test_a_loose_log_is_not_read(cli: CommandLine) -> None:
     done = cli.run("audit")
     assert done.returncode == 6
     assert done.stderr.startswith("brokerctl: error: ")
+
+
+def test_a_torn_last_line_is_found_with_a_noted_head_too(cli: CommandLine, head: AuditHead) -> None:
+    with log_file(cli).open("ab") as file:
+        file.write(b'{"seq":4')
+    done = cli.run("audit", "verify", "--head", f"3:{head.hash}")
+    assert done.returncode == 1
+    assert "torn" in done.stdout
+
+
+def test_verify_says_where_no_log_ever_was(cli: CommandLine) -> None:
+    done = cli.run("audit", "verify")
+    assert done.returncode == 4
+    assert "there is no audit log" in done.stderr
+    noted = cli.run("audit", "verify", "--head", f"1:{'0' * 64}")
+    assert noted.returncode == 1
