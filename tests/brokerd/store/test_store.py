@@ -93,7 +93,7 @@ def test_what_changes_nothing_writes_nothing(store: Store) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "hosts"),
     [
-        ("Not A Name", KEY, None),
+        ("Not A Name", KEY, ["a.example"]),
         ("openai/dev", b"key\n", None),
         ("openai/dev", KEY, ["*"]),
         ("mine/dev", KEY, None),
