@@ -112,13 +112,13 @@ class Stage:
         """Start a process of this process's own user."""
         return self._start([*own_python(), str(_MAIN)], None, environ)
 
-    def enter_as(self, uid: int, python: list[str]) -> Puppet:
+    def enter_as(self, uid: int, python: list[str], **environ: str) -> Puppet:
         """Start a process of another user."""
         code = (
             f"import sys, runpy; sys.path[:0] = {plain_path()!r}; "
             f"runpy.run_path({str(_MAIN)!r}, run_name='__main__')"
         )
-        return self._start([*python, "-c", code], uid, {})
+        return self._start([*python, "-c", code], uid, environ)
 
     def enter_from(self, cause: Callable[[], None]) -> Puppet:
         """Return the process that something brings about."""
