@@ -284,15 +284,18 @@ async def test_it_is_over_when_its_process_is_though_a_child_keeps_the_socket(
     stage: Stage,
 ) -> None:
     async with serving(echo) as served:
-        for number in (1, 2):  # the second has the descriptors' numbers of the first
-            parent = stage.enter()
-            parent.do("s = socket.socket(socket.AF_UNIX)\ns.connect(given['at'])", at=served.path)
-            child = parent.fork()
+        parents = [stage.enter() for _ in range(2)]
+        for parent in parents:
+            parent.do("s = socket.socket(socket.AF_UNIX)")
+        children = [parent.fork() for parent in parents]
+        # One after the other: the second has the descriptors' numbers that the first had.
+        for parent, child in zip(parents, children, strict=True):
+            parent.do("s.connect(given['path'])", path=served.path)
             await until(lambda: len(served.server) == 1)
             parent.exit()
             await until(lambda: len(served.server) == 0)
-            assert served.closed[-1] == number
             assert child.get("s.recv(100) == b''")
+        assert served.closed == [1, 2]
 
 
 @in_a_loop
