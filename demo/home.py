@@ -14,7 +14,7 @@ import sys
 from collections.abc import Mapping
 from typing import IO, NamedTuple
 
-COMMAND_SECONDS = 60.0
+COMMAND_SECONDS = 100.0
 """How long a command may take."""
 _CONFIG = '[store]\nmaster_key = "passphrase"\n'
 

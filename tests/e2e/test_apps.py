@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from demo.provider import Provider
 from tests.e2e.session import Session
+from tests.support.require import require_program
 
+ROOT = Path(__file__).parents[2]
 TRUSTED = 'OPENAI_API_KEY = "openai/dev"\nANTHROPIC_API_KEY = "anthropic/dev"\n'
 EVERY_WAY = """
 import asyncio, json
@@ -116,27 +117,42 @@ WAYS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def answers(session: Session) -> dict[str, Any]:
-    """Ask in every way, in one process: importing LiteLLM takes seconds."""
+def ask_in_every_way(session: Session, python: str) -> dict[str, str]:
+    """Ask in one process, since importing LiteLLM takes seconds; return what was answered."""
     session.store("anthropic/dev")
     session.trust(TRUSTED)
     session.script("every.py", EVERY_WAY)
-    done = session.run("brokerctl run python every.py")
+    done = session.run(f"brokerctl run {python} every.py")
     session.trust()
     assert done.status == 0, done
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
+@pytest.fixture(scope="module")
+def answers(session: Session) -> dict[str, str]:
+    return ask_in_every_way(session, "python")
+
+
 @pytest.mark.parametrize("way", WAYS)
-def test_the_real_sdks_ask_and_are_answered(answers: dict[str, Any], way: str) -> None:
+def test_the_real_sdks_ask_and_are_answered(answers: dict[str, str], way: str) -> None:
     name = "anthropic" if "anthropic" in way else "openai"
     assert answers[way].strip() == f"Hello from {name}, your key no. 2 is good."
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("version", ["oldest", "newest"])
+def test_the_oldest_and_the_newest_litellm_ask_and_are_answered(
+    session: Session, version: str
+) -> None:
+    python = require_program(str(ROOT / f".venv-{version}/bin/python"), "make setup-full")
+    answers = ask_in_every_way(session, python)
+    assert sorted(answers) == sorted(WAYS)
+    assert all("is good." in each for each in answers.values())
+
+
 def test_they_did_so_with_one_lease_of_each_secret(
-    session: Session, answers: dict[str, Any]
+    session: Session, answers: dict[str, str]
 ) -> None:
     assert answers
     label = session.events(event="session.opened", script=f"{session.project}/every.py")[-1]

@@ -1,0 +1,67 @@
+"""Does a figure say plainly whether it is what it is to be?"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.figures import Figure, high, middle
+
+
+def test_a_figure_at_its_target_has_reached_it() -> None:
+    assert Figure("start", 5.0, "ms", 5.0).reached is True
+    assert Figure("start", 5.1, "ms", 5.0).reached is False
+    assert Figure("start", 5.1, "ms").reached is None
+
+
+def test_a_person_sees_what_was_missed() -> None:
+    line = Figure("lease", 4.26, "x", 4.0, "note").line()
+    assert line.split("  ")[0] == "lease"
+    assert "4.26 x" in line
+    assert "at most 4.00 x" in line
+    assert "NOT REACHED" in line
+    assert "REACHED" not in Figure("lease", 4.26, "x").line()
+
+
+def test_a_program_sees_the_same() -> None:
+    assert Figure("idle", 34.61, "MB", 40.0).as_json() == {
+        "name": "idle",
+        "value": 34.61,
+        "unit": "MB",
+        "target": 40.0,
+        "note": "",
+        "reached": True,
+    }
+
+
+def test_the_middle_and_the_high_end() -> None:
+    samples = [float(each) for each in range(1, 1001)]
+    assert middle(samples) == 500.5
+    assert high(samples) == pytest.approx(990, abs=1)
+
+
+@pytest.mark.slow
+def test_it_measures_everything_and_fails_at_no_figure() -> None:
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", "--json"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)["figures"]
+    assert [each["name"] for each in figures if each["target"] is not None] == [
+        "daemon's memory, idle",
+        "lease, to ssh-agent's list",
+        "`brokerctl run`, to `dotenv run`",
+        "the boot folder, at interpreter start",
+        "shim, of each `litellm.completion`",
+        "shim, of each call of httpx",
+    ]
+    assert all(each["value"] > 0 for each in figures)
