@@ -120,8 +120,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
-        for part in [*answer.body, b""]:
+        for part in answer.body:
             self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
+        self.wfile.write(b"0\r\n\r\n")
 
     def _reset(self) -> None:
         """Hang up without the politeness of a FIN."""

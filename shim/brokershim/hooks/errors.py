@@ -7,6 +7,8 @@ crash reporters and debuggers show all of that.
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from typing import Any
 
 from brokershim.scrub import Scrubber
@@ -18,14 +20,15 @@ def cleaned(module: Any, error: Any, scrubber: Scrubber) -> Any:
     """Return the exception to raise in an exception's place.
 
     It is the same one, without its traceback and its causes and with its texts scrubbed. Where it
-    carries objects that might hold the key, it is a ``TransportError`` with its text.
+    carries objects that might hold the key, it is a ``TransportError`` with its text. To be called
+    after the ``except`` block, not in it.
 
     Args:
         module: httpx or httpx2.
         error: What the transport raised. Ctrl-C and cancellation count: they have frames too.
         scrubber: Knows the keys that were sent.
     """
-    _strip(error, scrubber)
+    _take_apart(error, scrubber, sys.exc_info()[1])
     if isinstance(error, module.RequestError):
         error.request = None  # the caller puts the app's own request there
         return error
@@ -37,14 +40,28 @@ def cleaned(module: Any, error: Any, scrubber: Scrubber) -> Any:
     return module.TransportError(text)
 
 
-def _strip(error: BaseException, scrubber: Scrubber) -> None:
+def _take_apart(error: BaseException | None, scrubber: Scrubber, apps: object) -> None:
+    """Strip an exception and all behind it, up to one that the app was handling already."""
+    if error is None or error is apps:
+        return
+    _clear_frames(error)
+    behind = (error.__cause__, error.__context__, *getattr(error, "exceptions", ()))
     error.__traceback__ = error.__cause__ = error.__context__ = None
     error.args = tuple(_scrubbed(part, scrubber) for part in error.args)
     attributes: dict[str, Any] = vars(error)
     for name, value in attributes.items():
         setattr(error, name, _scrubbed(value, scrubber))
-    for member in getattr(error, "exceptions", ()):  # trio cancels through groups
-        _strip(member, scrubber)
+    for other in behind:  # members of a group too: trio cancels through groups
+        _take_apart(other, scrubber, apps)
+
+
+def _clear_frames(error: BaseException) -> None:
+    """Empty the frames that an exception came through: h11's form cycles with it, and linger."""
+    trace = error.__traceback__
+    while trace is not None:
+        with contextlib.suppress(RuntimeError):  # one that still runs, such as our caller's
+            trace.tb_frame.clear()
+        trace = trace.tb_next
 
 
 def _scrubbed(part: Any, scrubber: Scrubber) -> Any:

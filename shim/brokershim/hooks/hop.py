@@ -90,7 +90,8 @@ class SyncHop:
                 _read(response)
                 return scrubbed(module, response, scrubber)
         except BaseException as error:  # noqa: BLE001 - raised by the caller, outside of its frames
-            return cleaned(module, error, scrubber)
+            failure = error
+        return cleaned(module, failure, scrubber)
 
 
 class AsyncHop:
@@ -138,7 +139,8 @@ class AsyncHop:
                 await _aread(response)
                 return scrubbed(module, response, scrubber)
         except BaseException as error:  # noqa: BLE001 - raised by the caller, outside of its frames
-            return cleaned(module, error, scrubber)
+            failure = error
+        return cleaned(module, failure, scrubber)
 
 
 def _get(holder: Holder, names: Iterable[str]) -> dict[str, Held]:

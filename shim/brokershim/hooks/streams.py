@@ -34,8 +34,8 @@ class SyncGuard(_Guard):
             yield from self._stream
             return
         except BaseException as error:  # noqa: BLE001 - raised again below, outside of its frames
-            failure = cleaned(self._module, error, self._scrubber)
-        raise failure
+            failure = error
+        raise cleaned(self._module, failure, self._scrubber)
 
     def close(self) -> None:
         """Close the stream and let go of it."""
@@ -44,7 +44,8 @@ class SyncGuard(_Guard):
             stream.close()
             return
         except BaseException as error:  # noqa: BLE001 - as above
-            failure = cleaned(self._module, error, scrubber)
+            failure = error
+        failure = cleaned(self._module, failure, scrubber)
         del stream, scrubber
         raise failure
 
@@ -60,12 +61,12 @@ class AsyncGuard(_Guard):
                 yield part
             return
         except BaseException as error:  # noqa: BLE001 - as above
-            failure = cleaned(self._module, error, self._scrubber)
+            failure = error
         finally:
             if isinstance(parts, AsyncGenerator):  # trio wants it closed here, not by the gc
                 await parts.aclose()
         del parts
-        raise failure
+        raise cleaned(self._module, failure, self._scrubber)
 
     async def aclose(self) -> None:
         """Close the stream and let go of it."""
@@ -74,7 +75,8 @@ class AsyncGuard(_Guard):
             await stream.aclose()
             return
         except BaseException as error:  # noqa: BLE001 - as above
-            failure = cleaned(self._module, error, scrubber)
+            failure = error
+        failure = cleaned(self._module, failure, scrubber)
         del stream, scrubber
         raise failure
 
