@@ -1,4 +1,4 @@
-"""Is the audit log whole, by every end of it that is known?"""
+"""Where does the audit log end by the daemon's memory, and how is a problem of it told?"""
 
 from __future__ import annotations
 
