@@ -25,6 +25,7 @@ _NAMES = {
 _PREFIXES = ("XDG_", "LC_")
 _NOTE_AFTER = 1.0
 _CHUNK = 4096
+_LOG_BYTES = 1024 * 1024
 
 
 def log_path() -> str:
@@ -76,7 +77,7 @@ def _launch(ready_end: int) -> int:
     that session, and a stranger among the app's children.
     """
     make_private_dir(state_dir())
-    log = open_private(log_path(), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    log = _open_log()
     pid, pid_end = _pipe()
     with os.fdopen(log, "ab"), pid, pid_end:
         middle = os.fork()
@@ -88,6 +89,17 @@ def _launch(ready_end: int) -> int:
     if not number:
         raise DaemonUnreachable(f"cannot execute {sys.executable}")
     return int(number)
+
+
+def _open_log() -> int:
+    """Open the daemon's log; one that has grown is set aside, and the one before it dropped."""
+    path = log_path()
+    log = open_private(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    if os.fstat(log).st_size < _LOG_BYTES:
+        return log
+    os.close(log)
+    os.replace(path, f"{path}.1")
+    return open_private(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
 
 def _in_the_middle(log: int, ready_end: int, pid_end: int) -> NoReturn:

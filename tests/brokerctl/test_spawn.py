@@ -122,6 +122,14 @@ def test_what_it_says_goes_to_a_private_log_and_adds_to_it(spawned: Spawned) -> 
     assert spawned.log.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_log_that_has_grown_is_set_aside(spawned: Spawned) -> None:
+    spawned.run("os.write(ready, b'ready\\n')")
+    spawned.log.write_bytes(b"x" * 1024 * 1024)
+    spawned.run("os.write(ready, b'ready\\n')")
+    assert spawned.log.read_text() == "to the log\n"
+    assert spawned.log.with_name("daemon.log.1").stat().st_size == 1024 * 1024
+
+
 def test_why_it_cannot_start_is_raised(spawned: Spawned) -> None:
     line = b"error " + json.dumps(StoreCorrupted("it is torn").to_wire()).encode() + b"\n"
     done = spawned.run(f"os.write(ready, {line!r})")
