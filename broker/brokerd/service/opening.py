@@ -134,8 +134,8 @@ class Opening:
 
     async def _add(self, caller: Caller, launch: Launch) -> Session:
         parts = self._parts
-        before = parts.sessions.rooted_at(caller.peer.pid)
-        if before is not None:
+        # Again after each wait: another request of the same process may have been quicker.
+        while (before := parts.sessions.rooted_at(caller.peer.pid)) is not None:
             await self.end(before, "its root opened another session")
         opened_at = datetime.now(UTC).isoformat(timespec="seconds")
         session = parts.sessions.add(caller.peer, launch, opened_at, caller.number)
