@@ -58,6 +58,11 @@ class Puppet:
         """Return a child that leads a session in the foreground of a terminal of its own."""
         return self.fork("fork_in_terminal")
 
+    def execute_itself(self) -> Puppet:
+        """Let it execute the program of a puppet anew, and return what came of it."""
+        code = "import sys; os.execv(sys.executable, sys.orig_argv)"
+        return self._stage.enter_from(lambda: self.order_only(code))
+
     def cut(self, number: int = signal.SIGKILL) -> None:
         """End it by a signal, and wait until it has; a zombie has."""
         os.kill(self.pid, number)

@@ -81,7 +81,8 @@ def main() -> None:
         return told
 
     def hang_up() -> None:
-        kept.pop("it").close()
+        if "it" in kept:
+            kept.pop("it").close()
 
     def fork() -> int:
         return _child_of(os.fork(), stage)
