@@ -170,6 +170,8 @@ def test_a_running_app_goes_on_with_the_new_key_after_a_rotation(session: Sessio
         app.go_on()
         assert "is good" in app.says()
         assert [each.key for each in session.provider.asked[asked:]] == [new]
+        (ended,) = session.events(event="lease.ended", pid=app.pid)
+        assert ended["reason"] == "secret rotated"
         assert session.run("brokerctl secret rollback openai/dev").status == 0
         session.provider.accept("openai", old)
         app.go_on()

@@ -27,6 +27,14 @@ def test_twenty_commands_at_once_start_it_exactly_once(fresh: Session) -> None:
     fresh.store()
 
 
+def test_it_does_not_inherit_a_key_from_the_shell_that_needed_it(fresh: Session) -> None:
+    key = fresh.new_key()
+    assert fresh.run("brokerctl daemon start", env={"OPENAI_API_KEY": key}).status == 0
+    with open(f"/proc/{fresh.daemon_pid()}/environ") as file:
+        assert "OPENAI_API_KEY" not in file.read()
+    assert fresh.leaks() == []
+
+
 def test_a_second_daemon_finds_the_first_and_ends(session: Session) -> None:
     pid = session.daemon_pid()
     done = session.run("python -I -m brokerd")

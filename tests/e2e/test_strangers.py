@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 import subprocess
 import sys
+from pathlib import Path
 
 from tests.e2e.session import Session, like
 from tests.support.require import require_root
@@ -40,18 +39,17 @@ def test_another_user_does_not_reach_the_socket(session: Session) -> None:
 
 def test_another_user_is_refused_before_the_first_byte(session: Session) -> None:
     require_root()
-    folder = f"{session.root}/run/brokerctl"
-    above = [session.root, os.path.dirname(session.root), os.path.dirname(folder)]
-    above += [os.path.dirname(above[1])]
-    opened = {path: os.stat(path).st_mode for path in [*above, folder, f"{folder}/broker.sock"]}
+    path = Path(session.root, "run", "brokerctl", "broker.sock")
+    modes = {each: each.stat().st_mode for each in [path, *path.parents]}
+    before = {each: mode for each, mode in modes.items() if not mode & 0o001}
     try:
-        for path in opened:
-            os.chmod(path, 0o777)
+        for each, mode in before.items():
+            each.chmod(mode | (0o666 if each == path else 0o001))
         done = as_nobody(session)
     finally:
-        for path, mode in opened.items():
-            os.chmod(path, mode)
-    assert re.search(r'"kind":"denied.foreign_user"', done.stdout), done
+        for each, mode in before.items():
+            each.chmod(mode)
+    assert '"kind":"denied.foreign_user"' in done.stdout, done
     assert session.events(event="request.refused")[-1]["kind"] == "denied.foreign_user"
 
 
