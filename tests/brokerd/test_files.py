@@ -129,6 +129,18 @@ def test_what_somebody_still_writes_is_not_removed(path: Path) -> None:
     assert not living.exists()
 
 
+def test_two_writers_do_not_remove_each_others_work(path: Path) -> None:
+    def write_meanwhile(fd: int) -> None:
+        with mock.patch("brokerd.files.sync_data", sync_data):
+            atomic_write(str(path), b"meanwhile")
+        sync_data(fd)
+
+    with mock.patch("brokerd.files.sync_data", write_meanwhile):
+        atomic_write(str(path), b"last")
+    assert path.read_bytes() == b"last"
+    assert os.listdir(path.parent) == ["file"]
+
+
 @pytest.mark.parametrize("name", [".files.1.tmp", ".file.1.tmp.keep", "file.1.tmp", "file.tmp"])
 def test_what_looks_alike_is_not_removed(path: Path, name: str) -> None:
     path.with_name(name).write_bytes(b"keep")

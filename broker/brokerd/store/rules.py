@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 
@@ -85,6 +84,6 @@ def _provider(provider: str) -> str:
 
 
 def _max_ttl(seconds: float) -> float:
-    if not math.isfinite(seconds) or not 1 <= seconds <= MAX_TTL:
+    if not 1 <= seconds <= MAX_TTL:  # true of NaN, too
         raise UsageError(f"the longest lease must be 1 s to {MAX_TTL:.0f} s")
     return float(seconds)
