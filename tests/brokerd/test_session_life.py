@@ -80,10 +80,14 @@ def _sessions(daemon: Daemon) -> list[str]:
 
 
 def _event(daemon: Daemon, name: str, **facts: Any) -> dict[str, Any]:
-    """Return the one event of that name with those facts."""
-    found = [each for each in daemon.world.events(name) if facts.items() <= each.items()]
-    assert len(found) == 1, found
-    return found[0]
+    """Return the one event of that name with those facts, once it is written."""
+
+    def found() -> list[dict[str, Any]]:
+        return [each for each in daemon.world.events(name) if facts.items() <= each.items()]
+
+    wait_until(lambda: found() != [])
+    assert len(found()) == 1
+    return found()[0]
 
 
 # Who is inside.
@@ -413,7 +417,6 @@ def test_a_session_ends_with_its_root_within_a_second(
     wait_until(lambda: not held & set(_leases(daemon)), _WITHIN)
     assert session not in _sessions(daemon)
     assert time.monotonic() - began < _WITHIN
-    wait_until(lambda: bool(daemon.world.events("session.ended")))
     event = _event(daemon, "session.ended", session=session)
     assert event["reason"] == "its root process ended"
     assert event["root"] == root.pid
