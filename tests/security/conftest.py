@@ -8,12 +8,27 @@ import pytest
 
 from demo.provider import Provider
 from tests.e2e.session import Session
-from tests.security.scene import Scene, new_scene
+from tests.security.scene import Scene, new_daemon, new_scene
+from tests.support.daemon import Daemon
+
+
+@pytest.fixture(scope="module")
+def plain_daemon() -> Iterator[Daemon]:
+    with new_daemon() as started:
+        yield started
 
 
 @pytest.fixture
-def scene() -> Iterator[Scene]:
-    with new_scene() as made:
+def scene(plain_daemon: Daemon) -> Iterator[Scene]:
+    """A daemon that others use too: for attacks that it and its files survive."""
+    with new_scene(plain_daemon) as made:
+        yield made
+
+
+@pytest.fixture
+def own_scene() -> Iterator[Scene]:
+    """A daemon of one's own."""
+    with new_daemon() as started, new_scene(started) as made:
         yield made
 
 

@@ -29,11 +29,17 @@ except OSError as error:
 """
 
 
-def _open_the_doors(scene: Scene) -> None:
+@pytest.fixture
+def open_doors(scene: Scene) -> Iterator[Scene]:
     """Undo every mode that keeps others away from the socket: what is left is the daemon."""
-    for folder in (scene.world.root, scene.world.root / "run", scene.world.runtime):
-        folder.chmod(0o755)
-    os.chmod(scene.world.socket, 0o666)
+    ways = [scene.world.root, scene.world.root / "run", scene.world.runtime]
+    ways.append(Path(scene.world.socket))
+    before = [stat.S_IMODE(each.stat().st_mode) for each in ways]
+    for each in ways:
+        each.chmod(0o777)
+    yield scene
+    for each, mode in zip(ways, before, strict=True):
+        each.chmod(mode)
 
 
 def test_claim_05_another_user_does_not_even_reach_the_socket(scene: Scene) -> None:
@@ -42,26 +48,25 @@ def test_claim_05_another_user_does_not_even_reach_the_socket(scene: Scene) -> N
     assert stranger.get("n") == errno.EACCES
 
 
-def test_claim_05_another_user_who_says_nothing_is_refused_at_once(scene: Scene) -> None:
+def test_claim_05_another_user_who_says_nothing_is_refused_at_once(open_doors: Scene) -> None:
     """The refusal cannot depend on what was read: nothing was sent."""
-    _open_the_doors(scene)
-    stranger = scene.stranger()
-    stranger.do(_CONNECT, path=_path(scene))
+    stranger = open_doors.stranger()
+    stranger.do(_CONNECT, path=_path(open_doors))
     stranger.do(_LISTEN)
     assert "denied.foreign_user" in stranger.get("said.decode()")
 
 
 @pytest.mark.parametrize("who", ["another user", "root"])
-def test_claim_05_what_another_user_sends_is_not_read(scene: Scene, who: str) -> None:
-    """unix(7) closes with ECONNRESET, not with an end, where bytes were left unread."""
-    _open_the_doors(scene)
-    stranger = scene.stranger() if who == "another user" else scene.stage.enter()
-    os.kill(scene.daemon.pid, signal.SIGSTOP)  # so that the bytes are there before it looks
+def test_claim_05_what_another_user_sends_is_not_read(open_doors: Scene, who: str) -> None:
+    """A socket that is closed with bytes unread ends in ECONNRESET (unix(7)), otherwise it ends."""
+    stage, daemon = open_doors.stage, open_doors.daemon
+    stranger = open_doors.stranger() if who == "another user" else stage.enter()
+    os.kill(daemon.pid, signal.SIGSTOP)  # so that the bytes are there before it looks
     try:
-        stranger.do(_CONNECT, path=_path(scene))
+        stranger.do(_CONNECT, path=_path(open_doors))
         stranger.do(_SEND)
     finally:
-        os.kill(scene.daemon.pid, signal.SIGCONT)
+        os.kill(daemon.pid, signal.SIGCONT)
     stranger.do(_LISTEN)
     assert "denied.foreign_user" in stranger.get("said.decode()")
     assert stranger.get("said.count(b'\\n')") == 1  # no answer to its hello

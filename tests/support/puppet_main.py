@@ -96,6 +96,7 @@ def main() -> None:
         "socket": socket,
         "Client": Client,
         "client": client,
+        "kept": kept,
         "call": call,
         "drained": drained,
         "hang_up": hang_up,
