@@ -107,6 +107,16 @@ def _inheritable() -> list[int]:
     return [fd for fd in fds if os.path.exists(f"/proc/self/fd/{fd}") and os.get_inheritable(fd)]
 
 
+def test_a_child_that_starts_at_that_very_moment_gets_none_either(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    require_memfd_secret()
+    libc = mock.Mock(wraps=secretmem._libc)
+    monkeypatch.setattr(secretmem, "_libc", libc)
+    assert SecretPage().kind == "memfd_secret"
+    libc.syscall.assert_called_once_with(447, os.O_CLOEXEC)
+
+
 def test_over_the_limit_of_locked_memory_there_is_no_page() -> None:
     code = """
 from brokerd.secretmem import SecretPage
