@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,36 +10,14 @@ import pytest
 from brokerd.store import Store, StoreStatus
 from brokerd.store.access import Access
 from brokershim.errors import (
-    BackendTimeout,
-    ConfigError,
     KeyringUnavailable,
     Locked,
     NotFound,
     UsageError,
     WrongPassphrase,
 )
-from tests.brokerd.store.conftest import PASSPHRASE
+from tests.brokerd.store.conftest import KEY, PASSPHRASE
 from tests.support.memory_keyring import MemoryKeyring
-
-KEY = b"sk-value"
-
-
-@pytest.fixture
-def with_passphrase(path: Path, no_keyring: None, cheap_kdf: None) -> Path:
-    """A locked passphrase store that holds one secret."""
-    del no_keyring, cheap_kdf
-    store = Store(str(path), "auto")
-    assert store.unlock(PASSPHRASE, create=True)
-    store.set("openai/dev", KEY)
-    return path
-
-
-@pytest.fixture
-def with_keyring(path: Path, keyring: MemoryKeyring) -> Path:
-    """A keyring store that holds one secret."""
-    del keyring
-    Store(str(path), "auto").set("openai/dev", KEY)
-    return path
 
 
 def _needs(caught: pytest.ExceptionInfo[Locked]) -> Any:
@@ -61,7 +38,11 @@ def test_a_keyring_store_opens_by_itself(with_keyring: Path) -> None:
 def test_a_passphrase_store_waits_for_its_passphrase(with_passphrase: Path) -> None:
     store = Store(str(with_passphrase), "auto")
     assert store.status() == StoreStatus(True, True, "passphrase", None, 2)
-    for look in (store.list, lambda: store.fetch("openai/dev"), lambda: store.set("openai/x", KEY)):
+    for look in (
+        store.list,
+        lambda: store.fetch("openai/dev"),
+        lambda: store.set("openai/x", KEY),
+    ):
         with pytest.raises(Locked) as caught:
             look()
         assert _needs(caught) == "passphrase"
@@ -112,7 +93,10 @@ def test_a_short_passphrase_makes_no_store(path: Path, no_keyring: None, passphr
 def test_without_a_keyring_a_passphrase_has_to_be_chosen(path: Path, no_keyring: None) -> None:
     del no_keyring
     store = Store(str(path), "auto")
-    for start in (lambda: store.set("openai/dev", KEY), lambda: store.unlock(None, create=True)):
+    for start in (
+        lambda: store.set("openai/dev", KEY),
+        lambda: store.unlock(None, create=True),
+    ):
         with pytest.raises(Locked, match="no store yet, and no keyring") as caught:
             start()
         assert _needs(caught) == "new-passphrase"
@@ -217,109 +201,6 @@ def test_without_its_keyring_a_store_stays_shut(
     monkeypatch.setattr("brokerd.store.masterkey.find_keyring", lambda: None)
     with pytest.raises(KeyringUnavailable, match="no keyring"):
         Store(str(with_keyring), "auto").list()
-
-
-def test_the_configuration_can_ask_for_the_keyring_only(path: Path, no_keyring: None) -> None:
-    del no_keyring
-    store = Store(str(path), "keyring")
-    for start in (lambda: store.set("openai/dev", KEY), lambda: store.unlock(None, create=True)):
-        with pytest.raises(KeyringUnavailable, match="no keyring"):
-            start()
-    with pytest.raises(ConfigError):
-        store.unlock(PASSPHRASE, create=True)
-    assert not path.exists()
-
-
-def test_the_configuration_can_ask_for_a_passphrase_only(
-    path: Path, keyring: MemoryKeyring
-) -> None:
-    store = Store(str(path), "passphrase")
-    for start in (lambda: store.set("openai/dev", KEY), lambda: store.unlock(None, create=True)):
-        with pytest.raises(Locked) as caught:
-            start()
-        assert _needs(caught) == "new-passphrase"
-    assert keyring.entries == {}
-    assert not path.exists()
-
-
-def test_a_store_of_the_other_kind_is_not_opened(with_keyring: Path) -> None:
-    with pytest.raises(ConfigError, match="comes from the keyring"):
-        Store(str(with_keyring), "passphrase").list()
-
-
-def test_a_passphrase_store_is_not_opened_where_the_keyring_is_wanted(
-    with_passphrase: Path,
-) -> None:
-    store = Store(str(with_passphrase), "keyring")
-    with pytest.raises(ConfigError, match="comes from the passphrase"):
-        store.unlock(PASSPHRASE, create=False)
-
-
-class _Slow(MemoryKeyring):
-    """A keyring that shows a prompt, which nobody answers yet."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked, self.answered = threading.Event(), threading.Event()
-
-    def get_password(self, service: str, username: str) -> str | None:
-        self.asked.set()
-        assert self.answered.wait(30)
-        return super().get_password(service, username)
-
-
-@pytest.fixture
-def slow(
-    with_keyring: Path, keyring: MemoryKeyring, monkeypatch: pytest.MonkeyPatch
-) -> tuple[_Slow, Store]:
-    """A store whose keyring does not answer."""
-    found = _Slow()
-    found.entries = keyring.entries
-    monkeypatch.setattr("brokerd.store.masterkey.find_keyring", lambda: found)
-    return found, Store(str(with_keyring), "auto")
-
-
-def _in_thread(store: Store) -> tuple[threading.Thread, list[Exception | bytes]]:
-    results: list[Exception | bytes] = []
-
-    def work() -> None:
-        try:
-            results.append(store.fetch("openai/dev").value)
-        except Locked as error:
-            results.append(error)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    return thread, results
-
-
-def test_a_prompt_that_nobody_answers_holds_up_one_call_only(
-    slow: tuple[_Slow, Store], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    keyring, store = slow
-    thread, results = _in_thread(store)
-    assert keyring.asked.wait(30)
-    monkeypatch.setattr("brokerd.store.access._WAIT_SECONDS", 0.01)
-    with pytest.raises(BackendTimeout, match="keyring"):
-        store.list()
-    assert store.status() == StoreStatus(True, True, "keyring", None, 2)
-    keyring.answered.set()
-    thread.join()
-    assert results == [KEY]
-    assert store.fetch("openai/dev").value == KEY
-
-
-def test_a_lock_wins_over_a_key_that_is_on_its_way(slow: tuple[_Slow, Store]) -> None:
-    keyring, store = slow
-    thread, results = _in_thread(store)
-    assert keyring.asked.wait(30)
-    store.lock()
-    keyring.answered.set()
-    thread.join()
-    assert isinstance(results[0], Locked)
-    assert store.status().locked
-    with pytest.raises(Locked):
-        store.list()
 
 
 def test_no_repr_shows_a_key(with_keyring: Path, keyring: MemoryKeyring) -> None:
