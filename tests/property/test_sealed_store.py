@@ -15,7 +15,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from brokerd.sealed import Sealed, Sealer
 from brokerd.store import Store
 from brokerd.store.crypto import Place, seal, unseal
 from brokerd.store.format import Argon2id, Document, Record, Version, decode, encode
@@ -238,22 +237,3 @@ def test_a_value_opens_in_its_own_place_only(
     if here != there:
         with pytest.raises(ValueError, match="does not open"):
             unseal(master, there, sealed)
-
-
-SEALER = Sealer()
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.binary(max_size=200), st.binary(max_size=20), st.data())
-def test_what_is_sealed_in_memory_opens_unchanged_or_not_at_all(
-    value: bytes, context: bytes, data: Any
-) -> None:
-    sealed = SEALER.seal(value, context)
-    assert SEALER.open(sealed, context) == value
-    at = data.draw(st.integers(0, len(sealed.ciphertext) * 8 - 1))
-    changed = bytearray(sealed.ciphertext)
-    changed[at // 8] ^= 1 << at % 8
-    with pytest.raises(BrokerError):
-        SEALER.open(Sealed(sealed.nonce, bytes(changed)), context)
-    with pytest.raises(BrokerError):
-        SEALER.open(sealed, context + b"x")

@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 
 from brokerd.store import Store
-from brokershim.errors import (
-    BrokerError,
-)
+from brokershim.errors import BrokerError
 
 
 def uses(store: Store) -> list[Callable[[], object]]:

@@ -10,9 +10,7 @@ import pytest
 
 from brokerd.store import Store
 from brokerd.store.file import StoreFile
-from brokershim.errors import (
-    BackendUnavailable,
-)
+from brokershim.errors import BackendUnavailable
 from tests.brokerd.store.conftest import KEY
 from tests.support.memory_keyring import MemoryKeyring
 
