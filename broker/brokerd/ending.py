@@ -35,9 +35,10 @@ class Reason(StrEnum):
     REJECTED = "rejected by the provider"
     LOCKED = "store locked"
     STOPPED = "daemon stopped"
+    UNDELIVERED = "never delivered"
 
 
-_HOLDER_KNOWS = {Reason.RELEASED, Reason.HOLDER_GONE, Reason.REJECTED}
+_HOLDER_KNOWS = {Reason.RELEASED, Reason.HOLDER_GONE, Reason.REJECTED, Reason.UNDELIVERED}
 
 
 class Endings:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from brokerd.credentials import FLOOR_SECONDS
+from brokerd.credentials import FLOOR_SECONDS, header_text
 from brokerd.ending import Reason
 from brokerd.leases import Lease
 from brokerd.model import Credential, Secret
@@ -58,6 +58,7 @@ class Leasing:
         # From here on the lease can be revoked, and is, should any step below fail.
         parts.leases.add(lease)
         try:
+            value = header_text(name, credential)
             parts.upstream.opened(lease)
             parts.sessions.confirm(caller.peer, session)
             self._granted(session, name)  # again: the fetch may have waited, and all be revoked
@@ -65,12 +66,12 @@ class Leasing:
             await self._audit(caller, lease)
             self._still_live(caller, lease)
         except BrokerError:
-            parts.endings.end([lease], Reason.HOLDER_GONE)
+            parts.endings.end([lease], Reason.UNDELIVERED)
             raise
         return {
             **self._terms(lease),
             "secret": name,
-            "value": credential.value.decode("ascii"),
+            "value": value,
             "hosts": list(secret.hosts),
             "bounded_by": lease.bounded_by.value,
         }
@@ -200,7 +201,8 @@ class Leasing:
 
     def _live(self, lease_id: str) -> Lease:
         lease = self._parts.leases.get(lease_id)
-        if lease is None:
+        # After a sleep of the machine, a lease may be over before the timer has come round.
+        if lease is None or lease.expires_at <= self._parts.now():
             raise LeaseNotFound(f"no live lease {lease_id[:64]!r}")
         return lease
 
