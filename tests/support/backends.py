@@ -1,0 +1,87 @@
+"""A backend that a test steers: what it holds, how long it takes, and how it fails."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+
+from brokerd.model import BoundedBy, Credential, Secret
+from brokershim.errors import BrokerError, SecretNotFound
+
+_SECONDS = 10.0
+
+
+@dataclass
+class FakeBackend:
+    """Holds one key for each name, or mints one for each lease.
+
+    Attributes:
+        keys: Name -> key; its version counts the changes made by `rotate`.
+        minting: Whether each fetch makes a credential that has to be revoked.
+        life: Gives when a credential dies.
+        failure: What `describe` and `fetch` raise.
+        revoke_failures: What `revoke` raises, once each.
+        gate: While it is clear, a fetch that has read its key waits.
+    """
+
+    keys: dict[str, bytes] = field(default_factory=lambda: {"a": b"key-1"})
+    minting: bool = False
+    max_ttl: float = 900.0
+    life: Callable[[], float | None] = lambda: None
+    failure: BrokerError | None = None
+    revoke_failures: list[BrokerError] = field(default_factory=list)
+    gate: threading.Event = field(default_factory=threading.Event)
+    reading: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    fetches: int = 0
+    revoked: list[str] = field(default_factory=list)
+    version: int = 1
+    numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+
+    def rotate(self, name: str = "a", key: bytes | None = b"key-2") -> None:
+        """Change a key, or with None take it away."""
+        self.version += 1
+        if key is None:
+            del self.keys[name]
+        else:
+            self.keys[name] = key
+
+    def revision(self) -> Hashable:
+        """Count the changes."""
+        return self.version
+
+    def describe(self, name: str) -> Secret:
+        """Describe a secret."""
+        self._check(name)
+        version = str(self.version)
+        bounded_by = BoundedBy.BACKEND if self.minting else BoundedBy.BROKER
+        return Secret(name, "", ("host",), "fake", self.max_ttl, version, bounded_by)
+
+    def fetch(self, name: str) -> Credential:
+        """Return a key, as it was when the fetch began."""
+        self._check(name)
+        self.fetches += 1
+        key, version = self.keys[name], str(self.version)
+        self.reading.release()
+        assert self.gate.wait(_SECONDS)
+        if not self.minting:
+            return Credential(key, version, BoundedBy.BROKER, self.life())
+        number = next(self.numbers)
+        upstream, minted = f"upstream-{number}", key + b"-%d" % number
+        return Credential(minted, upstream, BoundedBy.BACKEND, self.life(), upstream)
+
+    def revoke(self, upstream: str) -> None:
+        """End a credential."""
+        if self.revoke_failures:
+            raise self.revoke_failures.pop(0)
+        self.revoked.append(upstream)
+
+    def _check(self, name: str) -> None:
+        if self.failure is not None:
+            raise self.failure
+        if name not in self.keys:
+            raise SecretNotFound(f"there is no secret {name}")
