@@ -137,12 +137,12 @@ class Opening:
         # Again after each wait: another request of the same process may have been quicker.
         while (before := parts.sessions.rooted_at(caller.peer.pid)) is not None:
             await self.end(before, "its root opened another session")
+        _check_there(caller)
         opened_at = datetime.now(UTC).isoformat(timespec="seconds")
         session = parts.sessions.add(caller.peer, launch, opened_at, caller.number)
         try:
             await parts.audit.record("session.opened", **_facts(session))
-            if not (caller.open and caller.peer.alive()):
-                raise PeerGone(f"process {caller.peer.pid} has ended")
+            _check_there(caller)
             if parts.sessions.get(session.id) is not session:
                 raise NoSession(f"process {caller.peer.pid} opened another session meanwhile")
         except BrokerError:
@@ -182,6 +182,16 @@ class Opening:
         leases = self._parts.leases.of_session(session.id)
         facts = {name: _shortened(value) for name, value in _facts(session).items()}
         return {**facts, "opened_at": session.opened_at, "leases": len(leases)}
+
+
+def _check_there(caller: Caller) -> None:
+    """Refuse a process that ended, or hung up, while its request waited.
+
+    Raises:
+        PeerGone: It did.
+    """
+    if not (caller.open and caller.peer.alive()):
+        raise PeerGone(f"process {caller.peer.pid} has ended")
 
 
 def _facts(session: Session) -> dict[str, Any]:
