@@ -104,6 +104,13 @@ class Session(Home):
         self.script("app.py", "from ask import ask\n" + textwrap.dedent(code))
         return App(self, self.start(command, stderr=subprocess.STDOUT))
 
+    def key_sent_for(self, name: str) -> str:
+        """Return the key that the provider is sent by a program that is given a secret."""
+        self.trust(f'OPENAI_API_KEY = "{name}"\n')
+        self.app("ask()")
+        self.trust()
+        return self.provider.asked[-1].key
+
     def terminal(self, command: str, **env: str) -> PseudoTerminal:
         """Begin a command in the foreground of a new terminal."""
         program, *arguments = shlex.split(command)
@@ -207,18 +214,3 @@ def runs(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
-
-
-def like(text: str, pattern: str) -> bool:
-    """Return whether a text is what a pattern shows.
-
-    ``…`` stands for anything within a line, and any run of spaces for any other.
-    """
-    wanted = textwrap.dedent(pattern).strip("\n").splitlines()
-    lines = text.strip("\n").splitlines()
-    return len(lines) == len(wanted) and all(map(_line_like, lines, wanted))
-
-
-def _line_like(line: str, pattern: str) -> bool:
-    parts = (re.escape(part) for part in " ".join(pattern.split()).split("…"))
-    return re.fullmatch(".*".join(parts), " ".join(line.split())) is not None

@@ -8,7 +8,8 @@ import subprocess
 
 import psutil
 
-from tests.e2e.session import Session, eventually, like, runs
+from tests.e2e.session import Session, eventually, runs
+from tests.e2e.transcript import like
 
 
 def kill(pid: int) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from demo.provider import Provider
-from tests.e2e.session import Session, like
+from tests.e2e.session import Session
+from tests.e2e.transcript import like
 from tests.support.require import require_linux, require_root
 
 ASKS = "while True: print(ask(), flush=True); input()"

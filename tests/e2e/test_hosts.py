@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.session import Session, like
+from tests.e2e.session import Session
+from tests.e2e.transcript import like
 
 
 class Recorder(ThreadingHTTPServer):

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.e2e.session import Session, eventually, like
+from tests.e2e.session import Session, eventually
+from tests.e2e.transcript import like
 
 POOL = """
 import multiprocessing as mp

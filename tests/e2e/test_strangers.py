@@ -7,7 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.e2e.session import Session, like
+from tests.e2e.session import Session
+from tests.e2e.transcript import like
 from tests.support.require import require_root
 
 # The interpreter is loaded before it gives up root: it may stand in root's own home.
