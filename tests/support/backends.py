@@ -23,7 +23,7 @@ class FakeBackend:
         life: Gives when a credential dies.
         failure: What `describe` and `fetch` raise.
         revoke_failures: What `revoke` raises, once each.
-        gate: While it is clear, a fetch that has read its key waits.
+        gate: While it is clear, a fetch that has read its key waits, and so does `revoke`.
     """
 
     keys: dict[str, bytes] = field(default_factory=lambda: {"a": b"key-1"})
@@ -76,6 +76,7 @@ class FakeBackend:
 
     def revoke(self, upstream: str) -> None:
         """End a credential."""
+        assert self.gate.wait(_SECONDS)
         if self.revoke_failures:
             raise self.revoke_failures.pop(0)
         self.revoked.append(upstream)

@@ -1,0 +1,254 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from brokerd import upstream as module
+from brokerd.audit import AuditLog, GroupCommit
+from brokerd.audit.reader import events
+from brokerd.blocking import Blocking
+from brokerd.journal import Journal
+from brokerd.leases import Lease
+from brokerd.model import BoundedBy
+from brokerd.upstream import Upstream
+from brokershim.errors import AuditUnavailable, BackendTimeout, BackendUnavailable
+from tests.support.backends import FakeBackend
+from tests.support.serving import in_a_loop, until
+
+_AWAY = BackendUnavailable("away")
+
+
+def _lease(name: str, *, backend: str = "fake", minted: bool = True) -> Lease:
+    return Lease(
+        id=name,
+        secret="a",
+        version="1",
+        session="s",
+        connection=1,
+        pid=1,
+        bounded_by=BoundedBy.BACKEND,
+        expires_at=0.0,
+        backend=backend,
+        upstream=f"upstream-of-{name}" if minted else None,
+    )
+
+
+class _Clock:
+    """Stands in for asyncio: its sleep is over at once, and is written down."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+        self.patience = 100
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        if len(self.slept) >= self.patience:
+            await asyncio.Event().wait()  # and there it stays
+        await asyncio.sleep(0)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio, name)
+
+
+@dataclass
+class _Scene:
+    folder: Path
+    journal: Journal
+    audit: GroupCommit
+    upstream: Upstream
+    clock: _Clock
+    backend: FakeBackend
+    log: AuditLog = field(repr=False)
+
+    def pending(self) -> list[str]:
+        return [each.lease for each in self.journal.pending()]
+
+    def revoked(self) -> list[str]:
+        """Return the leases whose credential is revoked, says the audit."""
+        found = events(str(self.folder / "audit"))
+        return [each["lease"] for each in found if each["event"] == "upstream.revoked"]
+
+
+@asynccontextmanager
+async def _scene(folder: Path, *, deadline: float = 5.0) -> AsyncGenerator[_Scene]:
+    """Put the parts together, on what an earlier one left in the folder."""
+    log, journal = AuditLog(str(folder / "audit")), Journal(str(folder / "journal"))
+    blocking, backend, clock = Blocking(deadline), FakeBackend(), _Clock()
+    audit = GroupCommit(log)
+    with mock.patch.object(module, "asyncio", clock):
+        upstream = Upstream({"fake": backend}, journal, audit, blocking)
+        try:
+            yield _Scene(folder, journal, audit, upstream, clock, backend, log)
+        finally:
+            for task in upstream._tasks:
+                task.cancel()
+            backend.gate.set()
+            blocking.close()
+            journal.close()
+            log.close()
+
+
+@in_a_loop
+async def test_what_was_minted_is_in_the_journal_until_it_is_revoked(tmp_path: Path) -> None:
+    async with _scene(tmp_path) as scene:
+        lease = _lease("x")
+        scene.upstream.opened(lease)
+        assert scene.pending() == ["x"]
+        scene.upstream.ended(lease)
+        await scene.upstream.settle(5)
+        assert scene.backend.revoked == ["upstream-of-x"]
+        assert scene.pending() == []
+        assert scene.revoked() == ["x"]
+
+
+@in_a_loop
+async def test_what_was_not_minted_is_neither_written_down_nor_revoked(tmp_path: Path) -> None:
+    async with _scene(tmp_path) as scene:
+        lease = _lease("x", minted=False)
+        scene.upstream.opened(lease)
+        scene.upstream.ended(lease)
+        await scene.upstream.settle(5)
+        assert (scene.pending(), scene.backend.revoked) == ([], [])
+
+
+@in_a_loop
+async def test_the_journal_holds_ids_and_no_keys(tmp_path: Path) -> None:
+    async with _scene(tmp_path) as scene:
+        scene.upstream.opened(_lease("x"))
+        text = (tmp_path / "journal").read_text()
+        assert '"lease":"x","backend":"fake","upstream":"upstream-of-x"' in text
+
+
+@in_a_loop
+async def test_what_cannot_be_written_down_gives_no_key(tmp_path: Path) -> None:
+    async with _scene(tmp_path) as scene:
+        failure = OSError(28, "No space left on device")
+        with (
+            mock.patch("brokerd.linefile.os.write", side_effect=failure),
+            pytest.raises(AuditUnavailable, match="No space left"),
+        ):
+            scene.upstream.opened(_lease("x"))
+
+
+@in_a_loop
+async def test_a_revocation_that_fails_is_tried_again_and_less_and_less_often(
+    tmp_path: Path,
+) -> None:
+    async with _scene(tmp_path) as scene:
+        scene.backend.revoke_failures = [_AWAY] * 9
+        scene.upstream.opened(_lease("x"))
+        scene.upstream.ended(_lease("x"))
+        await until(lambda: scene.backend.revoked != [])
+        await scene.upstream.settle(5)
+        assert scene.clock.slept == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+        assert scene.pending() == []
+        assert scene.revoked() == ["x"]
+
+
+@in_a_loop
+async def test_a_backend_that_hangs_is_tried_again(tmp_path: Path) -> None:
+    async with _scene(tmp_path, deadline=0.02) as scene:
+        scene.clock.patience = 2
+        scene.backend.gate.clear()
+        scene.upstream.opened(_lease("x"))
+        scene.upstream.ended(_lease("x"))
+        await until(lambda: len(scene.clock.slept) == 2)
+        assert scene.pending() == ["x"]
+
+
+@in_a_loop
+async def test_one_that_fails_holds_up_no_other(tmp_path: Path) -> None:
+    async with _scene(tmp_path) as scene:
+        scene.clock.patience = 1
+        scene.backend.revoke_failures = [BackendTimeout("slow")]
+        for name in "xyz":
+            scene.upstream.opened(_lease(name))
+            scene.upstream.ended(_lease(name))
+        await until(lambda: len(scene.backend.revoked) == 2)
+        await until(lambda: len(scene.pending()) == 1)
+
+
+@in_a_loop
+async def test_a_later_daemon_revokes_what_an_earlier_one_left(tmp_path: Path) -> None:
+    async with _scene(tmp_path) as scene:
+        scene.upstream.opened(_lease("x"))
+        scene.upstream.opened(_lease("y"))
+        scene.upstream.ended(_lease("x"))
+        await scene.upstream.settle(5)
+    async with _scene(tmp_path) as scene:
+        scene.upstream.resume()
+        await scene.upstream.settle(5)
+        assert scene.backend.revoked == ["upstream-of-y"]
+        assert scene.revoked() == ["x", "y"]
+    async with _scene(tmp_path) as scene:
+        scene.upstream.resume()
+        await scene.upstream.settle(5)
+        assert scene.backend.revoked == []
+
+
+@in_a_loop
+async def test_what_a_backend_that_is_gone_left_stays_in_the_journal(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with _scene(tmp_path) as scene:
+        scene.upstream.opened(_lease("x", backend="vault"))
+        scene.upstream.opened(_lease("y"))
+    with caplog.at_level(logging.WARNING):
+        async with _scene(tmp_path) as scene:
+            scene.clock.patience = 3
+            scene.upstream.resume()
+            await until(lambda: len(scene.clock.slept) == 3)
+            assert scene.pending() == ["x"]
+    assert "lease x: backend vault is not configured any more" in caplog.text
+    async with _scene(tmp_path) as scene:
+        assert scene.pending() == ["x"]
+
+
+@in_a_loop
+async def test_a_revocation_that_the_audit_cannot_hold_is_still_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with _scene(tmp_path) as scene:
+        scene.upstream.opened(_lease("x"))
+        with mock.patch.object(scene.audit, "record", side_effect=AuditUnavailable("full")):
+            scene.upstream.ended(_lease("x"))
+            await scene.upstream.settle(5)
+        assert scene.backend.revoked == ["upstream-of-x"]
+        assert scene.pending() == []
+        assert "lease x was revoked, which the audit does not say" in caplog.text
+
+
+@in_a_loop
+async def test_a_revocation_that_the_journal_cannot_note_is_done_again_by_the_next(
+    tmp_path: Path,
+) -> None:
+    async with _scene(tmp_path) as scene:
+        scene.upstream.opened(_lease("x"))
+        with mock.patch("brokerd.linefile.os.write", side_effect=OSError(28, "full")):
+            scene.upstream.ended(_lease("x"))
+            await scene.upstream.settle(5)
+        assert scene.backend.revoked == ["upstream-of-x"]
+        assert scene.clock.slept == []  # it is revoked: there is nothing to try again
+        assert scene.pending() == ["x"]
+    async with _scene(tmp_path) as scene:
+        assert scene.pending() == ["x"]
+
+
+@in_a_loop
+async def test_the_end_waits_for_what_is_under_way_and_not_for_ever(tmp_path: Path) -> None:
+    async with _scene(tmp_path) as scene:
+        await scene.upstream.settle(0)
+        scene.clock.patience = 1
+        scene.backend.revoke_failures = [_AWAY]
+        scene.upstream.opened(_lease("x"))
+        scene.upstream.ended(_lease("x"))
+        await scene.upstream.settle(0.05)
+        assert scene.pending() == ["x"]
