@@ -21,65 +21,78 @@ APP_FILES = {
     "its exceptions, printed and pickled": ("failure.log", "failure.pickle"),
 }
 """What the app writes, by what it is."""
+_PLANTED = 4
 
 
 class Row(NamedTuple):
-    """One line of the table."""
+    """One line of the table.
+
+    Attributes:
+        place: Where was searched.
+        searched: How much of it.
+        verdict: What came of it.
+        good: Whether that is as it should be.
+    """
 
     place: str
-    report: Report
-    unit: str
-
-    @property
-    def searched(self) -> str:
-        """How much was searched, and of how much."""
-        places, unread = self.report.places, len(self.report.unread)
-        total = f"{places} of {places + unread}" if unread else f"{places}"
-        return f"{total} {plural(places + unread, self.unit)}"
-
-    @property
-    def verdict(self) -> str:
-        """What came of it."""
-        if self.report.found:
-            return "FOUND: " + "; ".join(self.report.found)
-        return "clean" if self.report.clean else "NOTHING LOOKED AT"
+    searched: str
+    verdict: str
+    good: bool
 
 
-def live(needles: Needles) -> list[Row]:
-    """Search every process; to be called while the app waits for an answer."""
+def live(needles: Needles, reference: str) -> list[Row]:
+    """Search every process; to be called while the app waits for an answer.
+
+    The reference must be found in the app's environment: that shows that it was read.
+    """
+    instead = search.in_processes(Needles([reference]), "environ")
+    read = f"found in {len(instead.found)}: the app was read" if instead.found else "NOT FOUND"
+    environ = search.in_processes(needles, "environ")
     return [
-        Row("environment of every process", search.in_processes(needles, "environ"), "process"),
-        Row("command line of every process", search.in_processes(needles, "cmdline"), "process"),
+        _row("environment of every process", environ, "process"),
+        Row(f"  {reference}, the same way", "", read, bool(instead.found)),
+        _row("command line of every process", search.in_processes(needles, "cmdline"), "process"),
     ]
 
 
 def left(needles: Needles, root: str, project: str, printed: Mapping[str, str]) -> list[Row]:
     """Search what is left: the app's files one kind after the other, then everything there is."""
     rows = [
-        Row(place, _files(needles, project, names), "file") for place, names in APP_FILES.items()
+        _row(place, _files(needles, project, names), "file") for place, names in APP_FILES.items()
     ]
     return [
         *rows,
-        Row("every file that was written", search.in_folders(needles, [root]), "file"),
-        Row("all that was printed", search.in_texts(needles, printed), "output"),
+        _row("every file that was written", search.in_folders(needles, [root]), "file"),
+        _row("all that was printed", search.in_texts(needles, printed), "output"),
     ]
 
 
-def control(folder: str) -> tuple[int, int]:
-    """Plant a decoy where a key must not be, and return in how many places, and how many found."""
+def control(folder: str) -> Row:
+    """Plant a decoy where a key must not be, and search for it."""
     decoy = "sk-decoy-" + secrets.token_hex(16)
     needles = Needles([decoy])
     os.mkdir(folder)
     _plant(os.path.join(folder, "clear.txt"), f"KEY={decoy}\n")
     _plant(os.path.join(folder, "basic.log"), base64.b64encode(f"me:{decoy}".encode()).decode())
     with _holding(decoy):
-        reports = [row.report for row in live(needles)]
-    reports.append(search.in_folders(needles, [folder]))
-    return 4, sum(len(report.found) for report in reports)
+        environ = search.in_processes(needles, "environ")
+        found = environ + search.in_processes(needles, "cmdline")
+    places = len((found + search.in_folders(needles, [folder])).found)
+    verdict = "all found: the search works" if places == _PLANTED else f"ONLY {places} FOUND"
+    return Row("a decoy, planted on purpose", f"{_PLANTED} places", verdict, places == _PLANTED)
 
 
-def plural(count: int, noun: str) -> str:
-    """Return a noun in the number that goes with a count."""
+def _row(place: str, report: Report, noun: str) -> Row:
+    places, unread = report.places, len(report.unread)
+    total = f"{places} of {places + unread}" if unread else f"{places}"
+    searched = f"{total} {_plural(places + unread, noun)}"
+    verdict = "clean" if report.clean else "NOTHING LOOKED AT"
+    if report.found:
+        verdict = "FOUND: " + "; ".join(report.found)
+    return Row(place, searched, verdict, report.clean)
+
+
+def _plural(count: int, noun: str) -> str:
     return noun if count == 1 else f"{noun}es" if noun.endswith("s") else f"{noun}s"
 
 

@@ -48,6 +48,7 @@ def test_it_plays_to_its_end_and_finds_no_key(tmp_path: Path) -> None:
         r"Anthropic, stream +Hello from anthropic, your key no. 1 is good.",
         r"a refusal .*Incorrect API key provided: brokerref:openai/dev",
         r"environment of every process .* clean",
+        r"brokerref:openai/dev, the same way +found in [1-9]",
         r"command line of every process .* clean",
         r"LiteLLM's debug log +2 files +clean",
         r"every file that was written +[0-9]+ files +clean",
@@ -93,7 +94,7 @@ def test_the_same_app_with_a_key_in_its_environment_leaks_it_everywhere(tmp_path
         )
     assert done.status == 0
     rows = proof.left(Needles([key]), home.root, home.project, home.printed)
-    dirty = {row.place for row in rows if row.report.found}
+    dirty = {row.place for row in rows if row.verdict.startswith("FOUND")}
     assert dirty >= {
         "what its callbacks were given",
         "its caches and clients",
