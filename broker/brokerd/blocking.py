@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
-from brokershim.errors import BackendTimeout
+from brokershim.errors import BackendTimeout, BackendUnavailable
 
 DEADLINE_SECONDS = 45.0
 """How long one blocking call may take; less than a client waits, so that it hears why."""
@@ -45,6 +45,7 @@ class Blocking:
 
         Raises:
             BackendTimeout: It took longer than the deadline. Its thread is left to end.
+            BackendUnavailable: The daemon is stopping.
         """
         try:
             async with asyncio.timeout(self._deadline):
@@ -59,7 +60,7 @@ class Blocking:
         """
         pid = _client.get()
         if pid is None:
-            return self._executor.submit(call, *args)
+            return self._start(call, *args)
         place = self._places.setdefault(pid, asyncio.Semaphore(_EACH))
         await place.acquire()
         loop = asyncio.get_running_loop()
@@ -68,9 +69,15 @@ class Blocking:
             with contextlib.suppress(RuntimeError):  # the daemon has ended, and its loop with it
                 loop.call_soon_threadsafe(place.release)
 
-        work = self._executor.submit(call, *args)
+        work = self._start(call, *args)
         work.add_done_callback(ended)
         return work
+
+    def _start(self, call: Callable[..., _Result], *args: object) -> Future[_Result]:
+        try:
+            return self._executor.submit(call, *args)
+        except RuntimeError:  # closed, while the request waited for its place
+            raise BackendUnavailable("the daemon is stopping", hint="try again") from None
 
     def close(self) -> None:
         """Take no more calls; what hangs is not waited for."""
