@@ -8,7 +8,6 @@ upstream id) is never kept: it ends with that lease.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Hashable, Mapping
 from contextvars import Context
 from dataclasses import dataclass, replace
@@ -19,10 +18,10 @@ from brokerd.blocking import Blocking
 from brokerd.model import Credential, Secret
 from brokerd.sealed import Sealed, Sealer
 from brokershim.errors import BackendUnavailable
+from brokershim.reference import is_key
 
 FLOOR_SECONDS = 30.0
 """A credential with less life left than this is fetched again before it is handed out."""
-_VISIBLE = re.compile(rb"[!-~](?:[ -~]*[!-~])?")
 _ATTEMPTS = 3
 """Fetches for one request, should what each of them brings be out of date by then."""
 
@@ -171,9 +170,10 @@ def header_text(name: str, credential: Credential) -> str:
     Raises:
         BackendUnavailable: It cannot stand there. The message holds nothing of it.
     """
-    if not _VISIBLE.fullmatch(credential.value):
+    value = credential.value.decode("latin-1")
+    if not is_key(value):
         raise BackendUnavailable(
-            f"the key of {name} has a space at an end, a line end, or a character that no key has",
+            f"the key of {name} has a space, a line end, or a character that no key has",
             hint="look at what its backend holds",
         )
-    return credential.value.decode("ascii")
+    return value

@@ -24,8 +24,8 @@ class Secret:
     Attributes:
         name: Such as ``openai/dev``; see `brokershim.reference`.
         provider: Such as ``openai``, or empty where none is known.
-        hosts: Hosts that the key may be sent to, in lower case, with a port where it is not
-            the scheme's own.
+        hosts: Hosts that the key may be sent to, in lower case; one with a port is meant
+            with that port only.
         backend: The backend that holds it, by its configured name.
         max_ttl: The longest lease, in seconds.
         version: The newest version, as the backend names it.

@@ -74,7 +74,8 @@ def _ask_for_approval(
     names = ", ".join(pending)
     refused = ApprovalRequired(
         f"a person has to approve {names} for this program",
-        hint="run it in a terminal, or write a grant into policy.toml",
+        hint="type the same command in a terminal; or grant it: `brokerctl init VARIABLE=SECRET` "
+        "and `brokerctl allow` here, or a [[grant]] in policy.toml",
     )
     with terminal() as asking:
         if asking is None:

@@ -151,7 +151,7 @@ class HostNotAllowed(Denied):
     """The secret may not be sent to that host."""
 
     kind, code = "denied.host", -32028
-    hint = "add the host with `brokerctl secret set NAME --host HOST`, if you trust it"
+    hint = "`brokerctl secret set NAME --keep-value --host HOST …` names all its hosts anew"
 
 
 class InsecurePath(Denied):
@@ -214,7 +214,7 @@ class BackendTimeout(BackendUnavailable):
     """The backend did not answer before the deadline."""
 
     kind, code = "backend.timeout", -32061
-    hint = "try again; `brokerctl status` shows which backend is slow"
+    hint = "try again; `brokerctl daemon logs` may say more"
 
 
 class KeyringUnavailable(BackendUnavailable):

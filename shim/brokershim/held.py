@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from brokershim.errors import BackendUnavailable, BrokerError, MalformedRequest
+from brokershim.reference import is_key
 from brokershim.scrub import Scrubber
 
 _RENEW_AFTER = 2 / 3
 """The part of a lease's life after which it is renewed."""
-_HEADER_SAFE = re.compile(r"[\x21-\x7e]+")
-"""What can stand in a header (RFC 9110, section 5.5) with nothing to escape: otherwise an
-error's message might show the key in a spelling that is not recognised."""
 _TERM = {"version": str, "expires_in": (int, float), "floor": (int, float)}
 _LEASE = {**_TERM, "lease": str, "value": str, "hosts": list}
 
@@ -106,7 +103,7 @@ def _term(reply: dict[str, Any], sent: float) -> tuple[float, float, float]:
 def _fault(name: str, reply: dict[str, Any]) -> BrokerError | None:
     if not _has(reply, _LEASE):
         return MalformedRequest("the daemon's reply does not describe a lease")
-    if not _HEADER_SAFE.fullmatch(reply["value"]):
+    if not is_key(reply["value"]):
         return BackendUnavailable(
             f"the value of {name} cannot stand in a header",
             hint=f"store it again without spaces or line breaks: `brokerctl secret set {name}`",

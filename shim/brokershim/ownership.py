@@ -1,7 +1,7 @@
 """Is this file or folder ours alone?
 
-Each check looks at an open descriptor, not at a path, so that what was checked is what is used
-(no race between the look and the use). Each open refuses a symbolic link (O_NOFOLLOW, open(2)).
+A file is looked at through its open descriptor, so that what was checked is what is used (no race
+between the look and the use). Each open refuses a symbolic link (O_NOFOLLOW, open(2)).
 """
 
 from __future__ import annotations
@@ -103,5 +103,5 @@ def _check(path: str, found: os.stat_result, forbidden: int) -> None:
     loose = stat.S_IMODE(found.st_mode) & forbidden
     if loose:
         mode = stat.S_IMODE(found.st_mode)
-        fix = f"chmod {mode & ~forbidden:04o} {path}"
+        fix = f"chmod {mode & ~forbidden & ~OTHERS_WRITE:04o} {path}"
         raise InsecurePath(f"{path} has mode {mode:04o}, open to others", hint=fix)

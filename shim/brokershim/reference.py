@@ -17,6 +17,17 @@ SECRET_NAME = re.compile(_NAME)
 REFERENCE = re.compile(re.escape(PREFIX) + "(" + _NAME + ")")
 """A reference anywhere in a text; group 1 is the secret's name."""
 
+_KEY = re.compile(r"[!-~]+")
+
+
+def is_key(text: str) -> bool:
+    """Return whether a text can be a key: what stands in a header (RFC 9110, section 5.5) as it is.
+
+    With a space or a line end inside, it could bring headers of its own, or show up in an error
+    in a spelling that nothing recognises.
+    """
+    return _KEY.fullmatch(text) is not None
+
 
 def reference(name: str) -> str:
     """Return the reference to a secret."""

@@ -91,4 +91,4 @@ def test_other_scheme_is_refused(scheme: str) -> None:
 def test_refusal_says_what_to_type() -> None:
     with pytest.raises(HostNotAllowed, match=r"openai/dev may not be sent to \[::2\]:8") as refused:
         check_host("openai/dev", ("api.openai.com",), Target("https", "::2", 8))
-    assert "`brokerctl secret set openai/dev --host [::2]:8`" in refused.value.hint
+    assert "`brokerctl secret set openai/dev --keep-value --host [::2]:8 " in refused.value.hint

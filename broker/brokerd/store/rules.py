@@ -9,14 +9,13 @@ from brokerd.providers import PROVIDERS
 from brokerd.store.format import Record
 from brokerd.store.hosts import normalise
 from brokershim.errors import UsageError
-from brokershim.reference import PREFIX
+from brokershim.reference import PREFIX, is_key
 
 MAX_VALUE = 16_384
 """The longest value, in bytes."""
 DEFAULT_TTL = 900.0
 """The longest lease of a secret, in seconds, where its owner names none."""
 MAX_TTL = 86_400.0
-_VALUE = re.compile(rb"[!-~](?:[ -~]*[!-~])?")
 _PROVIDER = re.compile(r"(?:[a-z0-9][a-z0-9._-]{0,63})?")
 
 
@@ -30,9 +29,9 @@ def check_value(value: bytes) -> bytes:
     """
     if not 1 <= len(value) <= MAX_VALUE:
         raise UsageError(f"the value has {len(value)} bytes, not 1 to {MAX_VALUE}")
-    if not _VALUE.fullmatch(value):
+    if not is_key(value.decode("latin-1")):
         raise UsageError(
-            "the value has a space at an end, a line end, or a character that no key has",
+            "the value has a space, a line end, or a character that no key has",
             hint="was it copied whole, and nothing besides?",
         )
     if value.startswith(PREFIX.encode()):

@@ -47,6 +47,10 @@ def set_(
             f"type it when `brokerctl secret set {name}` asks",
         )
     request = {key: value for key, value in options.items() if value}
+    if keep_value and not request:
+        raise UsageError(
+            "--keep-value leaves nothing to change", hint="say what: --host, --provider, --max-ttl"
+        )
     if not keep_value:
         request["value"] = read_secret(f"Value of {name}")
     reply = unlocked(lambda: connect_or_start().call("secret.set", name=name, **request))

@@ -13,7 +13,7 @@ from brokershim.errors import UsageError
 KNOWN = Record("openai", ("api.openai.com",), 60.0, (Version(1, "then", b"sealed"),))
 
 
-@pytest.mark.parametrize("value", [b"k", b"sk-proj-A_b-9", b"two words", b"~" * MAX_VALUE])
+@pytest.mark.parametrize("value", [b"k", b"sk-proj-A_b-9", b"~" * MAX_VALUE])
 def test_a_key_is_kept_as_it_is(value: bytes) -> None:
     assert check_value(value) == value
 
@@ -29,6 +29,7 @@ def test_a_key_is_kept_as_it_is(value: bytes) -> None:
         b"ke\ty",
         b"key ",
         b" key",
+        b"two words",
         b"\x7f",
         "schlüssel".encode(),
         b"\xff",
