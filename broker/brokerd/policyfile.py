@@ -52,18 +52,30 @@ class PolicyFile:
             InsecurePath: Others could change it.
             BackendUnavailable: It cannot be written.
         """
-        import tomlkit  # 30 ms, and only this one rare command needs it
-
         self.current()
-        document = tomlkit.parse((_read(self.path) or b"").decode())
-        trust = {"sha256": sha256, "secrets": secrets}
-        grants = cast("list[dict[str, Any]]", document.setdefault("grant", tomlkit.aot()))
-        known = [each for each in grants if each.get("project") == project]
-        for each in known:
-            each.update(trust)
-        if not known:
-            grants.append(tomlkit.item({"project": project, **trust}))
-        _write(self.path, tomlkit.dumps(document).encode())
+        data = _with_trust((_read(self.path) or b"").decode(), project, sha256, secrets).encode()
+        parse(self.path, parse_toml(self.path, data))  # never write what could not be read
+        _write(self.path, data)
+
+
+def _with_trust(text: str, project: str, sha256: str, secrets: list[str]) -> str:
+    """Return the text of a policy.toml with one project's trust replaced or added."""
+    import tomlkit  # 30 ms, and only this one rare command needs it
+    from tomlkit.items import AoT
+
+    if text and not text.endswith("\n"):
+        text += "\n"  # tomlkit begins the next table right there
+    document = tomlkit.parse(text)
+    trust = {"sha256": sha256, "secrets": secrets}
+    found = document.setdefault("grant", tomlkit.aot())
+    make = tomlkit.table if isinstance(found, AoT) else tomlkit.inline_table
+    grants = cast("list[dict[str, Any]]", found)
+    known = [each for each in grants if each.get("project") == project]
+    for each in known:
+        each.update(trust)
+    if not known:
+        grants.append(cast("dict[str, Any]", make()) | {"project": project, **trust})
+    return tomlkit.dumps(document)
 
 
 def parse(path: str, document: Mapping[str, Any]) -> Policy:
