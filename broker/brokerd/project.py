@@ -19,6 +19,7 @@ from typing import Any
 from brokerd.config import parse_toml
 from brokerd.foreign import loads_foreign_code
 from brokerd.naming import check_name
+from brokerd.providers import looks_like_key
 from brokershim.errors import ConfigError, InsecurePath, ProjectFileNotFound, UsageError
 from brokershim.ownership import open_private
 from brokershim.paths import PROJECT_FILE
@@ -73,6 +74,8 @@ def parse(path: str, data: bytes) -> dict[str, str]:
         ConfigError: Naming the file and the key.
     """
     document = parse_toml(path, data)
+    if not document:
+        raise ConfigError(f"{path} names no secret", hint='add VARIABLE = "name/of-secret"')
     if len(document) > MAX_VARIABLES:
         raise ConfigError(f"{path} names more than {MAX_VARIABLES} variables")
     for variable, secret in document.items():
@@ -100,21 +103,28 @@ def check_variable(variable: str) -> None:
         UsageError: It is no variable's name, or one that steers an interpreter or ourselves.
     """
     steers = variable.startswith(_STEERING) or variable in ("HOME", "PATH")
-    if not _VARIABLE.fullmatch(variable) or steers or loads_foreign_code(variable):
+    if _shown(variable) is None or steers or loads_foreign_code(variable):
         raise UsageError("not a variable that can hold a key", hint="a name such as OPENAI_API_KEY")
 
 
 def _check(path: str, variable: str, secret: Any) -> None:
+    which = _shown(variable) or "what stands in a variable's place"
     if not isinstance(secret, str):
         raise ConfigError(
-            f"{path}: {variable[:128]!r} is not a secret's name",
+            f"{path}: {which} is not set to a secret's name",
             hint='each line is VARIABLE = "name/of-secret"',
         )
     try:
         check_env({variable: secret})
     except UsageError as error:
         # The value is not repeated: someone may have put the key itself there.
-        raise ConfigError(f"{path}: {variable[:128]!r}: {error.message}", hint=error.hint) from None
+        raise ConfigError(f"{path}: {which}: {error.message}", hint=error.hint) from None
+
+
+def _shown(variable: str) -> str | None:
+    """Return a variable's name, or None where it is none, and perhaps a key by mistake."""
+    well_formed = _VARIABLE.fullmatch(variable) and not looks_like_key(variable)
+    return variable if well_formed else None
 
 
 def _read(path: str) -> bytes:
