@@ -32,6 +32,12 @@ def _echo(asked: Asked) -> Answer:
     return Answer(401, body, (*TEXT, ("x-your-key", key)))
 
 
+def _repeat(asked: Asked) -> Answer:
+    key = _secret(asked)
+    coded = base64.b64encode(f"user:{key}".encode()).decode()
+    return Answer(401, f"wrong key {key}, or {coded}; you sent {asked.headers}".encode(), TEXT)
+
+
 def _zipped(asked: Asked) -> Answer:
     body = gzip.compress(_secret(asked).encode())
     return Answer(500, body, (*TEXT, ("content-encoding", "gzip")))
@@ -95,6 +101,7 @@ def _stall(_: Asked) -> Answer:
 
 WAYS: dict[str, Callable[[Asked], Answer]] = {
     "echo": _echo,
+    "repeat": _repeat,
     "zipped": _zipped,
     "forbidden": _forbidden,
     "ok-header": _ok_header,

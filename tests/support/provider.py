@@ -133,8 +133,10 @@ class _Handler(BaseHTTPRequestHandler):
 
 def key_of(asked: Asked) -> str:
     """Return what was sent in the key's place."""
-    bearer = asked.headers.get("authorization", "").removeprefix("Bearer ")
-    return asked.headers.get("x-api-key") or asked.headers.get("api-key") or bearer
+    for header in ("x-api-key", "api-key", "x-goog-api-key"):
+        if header in asked.headers:
+            return asked.headers[header]
+    return asked.headers.get("authorization", "").removeprefix("Bearer ")
 
 
 def checking(good: set[str]) -> Reply:

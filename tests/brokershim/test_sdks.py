@@ -1,0 +1,151 @@
+"""LiteLLM, openai and anthropic, unchanged, with a key that they never see.
+
+One app makes every check (tests/brokershim/sdk_app.py) and is then searched for the key; here each
+check is looked at. The slow ones are the same, in environments with other LiteLLM versions.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.brokershim.sdk_app import CHECKS
+from tests.support.fakebroker import Entry, FakeBroker
+from tests.support.misbehaviour import misbehaving
+from tests.support.provider import Answer, Asked, Provider, key_of
+from tests.support.require import require_program
+from tests.support.session import ROOT, searched
+
+NEEDLE = "sk-test-0123456789abcdef"
+"""What all keys begin with."""
+OPEN_KEY = "another-key-0123456789"
+HELLO = "hello there"
+REFERENCE = "brokerref:openai/dev"
+DENIED = "PermissionDeniedError: Error code: 403 -"
+REFUSED = "brokerctl: openai/dev may not be sent to localhost:"
+EXPECTED: dict[str, tuple[str, int]] = {
+    "litellm_completion": (HELLO, 1),
+    "litellm_acompletion": (HELLO, 1),
+    "litellm_stream": (HELLO, 1),
+    "litellm_astream": (HELLO, 1),
+    "litellm_anthropic": (HELLO, 1),
+    "litellm_aanthropic_stream": (HELLO, 1),
+    "litellm_messages": (HELLO, 1),
+    "litellm_embedding": ("[0.5, 0.25]", 2),
+    "litellm_transcription": ("hello", 1),
+    "litellm_gemini": (f"wrong key {REFERENCE}", 1),
+    "litellm_router": (HELLO, 2),
+    "litellm_repeated_key": (f"wrong key {REFERENCE}", 3),
+    "litellm_refusal": (REFUSED, 2),
+    "litellm_rotated": (HELLO, 4),
+    "litellm_dropped": ("InternalServerError: litellm", 4),
+    "openai_chat": (HELLO, 4),
+    "openai_more": (HELLO, 1),
+    "openai_azure": (f"wrong key {REFERENCE}", 1),
+    "openai_repeated_key": (f"wrong key {REFERENCE}", 2),
+    "openai_refusal": (
+        f"PermissionDeniedError: Error code: 403 - {{'error': {{'message': '{REFUSED}",
+        1,
+    ),
+    "openai_rotated": (HELLO, 1),
+    "anthropic_messages": (HELLO, 3),
+    "anthropic_repeated_key": (f"wrong key {REFERENCE}", 1),
+    "anthropic_refusal": (
+        f"PermissionDeniedError: Error code: 403 - {{'error': {{'message': '{REFUSED}",
+        1,
+    ),
+}
+"""For each check a text that it must give, and how often."""
+
+
+class Ran(NamedTuple):
+    """What the app reported, and what the provider saw."""
+
+    report: dict[str, Any]
+    asked: list[Asked]
+
+
+class Rotating:
+    """A provider that refuses the key at the first request of each path that says so.
+
+    The daemon has another key by then, as after a rotation.
+    """
+
+    def __init__(self, broker: FakeBroker) -> None:
+        self.broker = broker
+        self.seen: set[str] = set()
+
+    def __call__(self, asked: Asked) -> Answer:
+        first = asked.target.strip("/").partition("/")[0]
+        if not first.startswith("rotate") or first in self.seen:
+            return misbehaving(asked)
+        self.seen.add(first)
+        version = str(len(self.seen))
+        self.broker.secrets["openai/dev"] = Entry(f"{NEEDLE}-{version}", version=version)
+        body = {"error": {"message": f"wrong key {key_of(asked)}"}}
+        return Answer(401, json.dumps(body).encode())
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        "",
+        pytest.param(".venv-oldest", marks=pytest.mark.slow),
+        pytest.param(".venv-newest", marks=pytest.mark.slow),
+    ],
+    ids=["tested", "oldest", "newest"],
+)
+def ran(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
+    executable = sys.executable
+    if request.param:
+        python = ROOT / request.param / "bin" / "python"
+        executable = require_program(str(python), "make setup-full")
+            str(ROOT / request.param / "bin" / "python"), "make setup-full"
+        )
+    with FakeBroker(tmp_path_factory.mktemp("broker")) as broker:
+        broker.secrets["openai/dev"] = Entry(f"{NEEDLE}-0", version="0")
+        broker.secrets["left/open"] = Entry(OPEN_KEY)
+        with Provider(Rotating(broker)) as provider:
+            app = ("-m", "tests.brokershim.sdk_app", provider.url)
+            quiet = {"LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+            report = searched(broker, NEEDLE, *app, executable=executable, **quiet)
+            yield Ran(report, list(provider.asked))
+
+
+def test_every_check_is_expected_to_give_something() -> None:
+    assert EXPECTED.keys() == CHECKS.keys()
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("check", EXPECTED)
+def test_check(ran: Ran, check: str) -> None:
+    text, count = EXPECTED[check]
+    result: str = ran.report["results"][check]
+    assert result.count(text) == count, result
+    assert NEEDLE not in result
+
+
+def test_every_request_had_a_key_and_none_a_reference(ran: Ran) -> None:
+    assert len(ran.asked) > len(EXPECTED)
+    for asked in ran.asked:
+        key = key_of(asked)
+        assert key.startswith(NEEDLE) or key == OPEN_KEY
+        assert "brokerref:" not in f"{asked.headers} {asked.target}"
+
+
+def test_refused_key_was_sent_once_and_then_the_new_one(ran: Ran) -> None:
+    for way in "abcde":
+        keys = [key_of(asked) for asked in ran.asked if f"/rotate-{way}/" in asked.target]
+        number = "abcde".index(way)
+        assert keys == [f"{NEEDLE}-{number}", f"{NEEDLE}-{number + 1}"]
+
+
+def test_key_is_nowhere_in_the_app(ran: Ran) -> None:
+    assert ran.report["control"] == 1, "a key that is there is found"
+    assert ran.report["callbacks"] > 20, "LiteLLM's callbacks were kept"
+    assert ran.report["found"] == []
+    assert NEEDLE not in ran.report["stderr"]
