@@ -104,8 +104,6 @@ def ran(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     if request.param:
         python = ROOT / request.param / "bin" / "python"
         executable = require_program(str(python), "make setup-full")
-            str(ROOT / request.param / "bin" / "python"), "make setup-full"
-        )
     with FakeBroker(tmp_path_factory.mktemp("broker")) as broker:
         broker.secrets["openai/dev"] = Entry(f"{NEEDLE}-0", version="0")
         broker.secrets["left/open"] = Entry(OPEN_KEY)
