@@ -23,7 +23,7 @@ from brokerd.leases import Lease, LeaseTable
 from brokerd.listener import Listener
 from brokerd.peer import PINNED_BY
 from brokerd.policy import Policy
-from brokerd.policyfile import PolicyFile
+from brokerd.policyfile import PolicyFile, Stamp
 from brokerd.refusals import Refusals
 from brokerd.sealed import Sealer
 from brokerd.server import Server
@@ -38,7 +38,7 @@ from brokerd.sessions import SessionTable
 from brokerd.store import Store
 from brokerd.upstream import Upstream
 from brokershim import wire
-from brokershim.errors import BrokerError, Denied
+from brokershim.errors import AuditUnavailable, BrokerError, Denied
 from brokershim.ownership import make_private_dir
 from brokershim.paths import config_dir, state_dir
 
@@ -87,7 +87,7 @@ class Daemon:
         self._endings = Endings(self._leases, self._audit, self._upstream, self._notify)
         self._refusals = Refusals(self._audit, clock.now)
         self._policy = PolicyFile(os.path.join(config_dir(), "policy.toml"))
-        self._followed: Policy | None = None
+        self._followed = self._policy_stamp()
         self._parts = Parts(
             leases=self._leases,
             sessions=self._sessions,
@@ -102,6 +102,7 @@ class Daemon:
             blocking=self._blocking,
             now=clock.now,
         )
+        self._opening = Opening(self._parts)
         self._server = self._make_server()
         self._verbs = self._make_verbs([*protection, f"keys sealed: {self._sealer.kind}"])
         self._tasks: set[asyncio.Task[None]] = set()
@@ -134,6 +135,8 @@ class Daemon:
         self._server.stop()
         self._listener.stop()
         self._endings.end(self._leases, Reason.STOPPED)
+        for session in self._sessions:
+            await self._opening.end(session, "the daemon stopped")
         await self._endings.settle()
         self._server.close()
         await self._upstream.settle(_SETTLE_SECONDS)
@@ -150,23 +153,46 @@ class Daemon:
             now = clock.now()
             self._endings.end(self._leases.expired(now), Reason.EXPIRED)
             self._server.close_idle()
-            self._follow_policy()
+            await self._follow_policy()
             if not self._listener.is_ours():
                 _log.error("the socket was removed or replaced: stopping")
                 return
             due = min(self._leases.next_expiry() or now + _TICK_SECONDS, now + _TICK_SECONDS)
             await asyncio.sleep(max(due - now, _SHORTEST_TICK_SECONDS))
 
-    def _follow_policy(self) -> None:
-        """End what the policy would not give, whenever it has changed."""
-        try:
-            policy = self._policy.current()
-        except BrokerError:  # what cannot be understood grants nothing
-            policy = None
-        if policy != self._followed:
-            self._followed = policy
+    async def _follow_policy(self) -> None:
+        """End what the policy would not give, whenever it has changed, and write down that it has.
+
+        Anyone of this user can edit it: at least nobody can do so unseen.
+        """
+        # The file's stamp and not the policy: what was changed and changed back between two looks
+        # may have given a lease meanwhile.
+        stamp = self._policy_stamp()
+        if stamp != self._followed:
+            self._followed = stamp
+            policy = self._read_policy()
             refused = [lease for lease in self._leases if not self._is_granted(policy, lease)]
-            self._endings.end(refused, Reason.POLICY)
+            ended = self._endings.end(refused, Reason.POLICY)
+            await self._note_policy(policy, ended)
+
+    def _policy_stamp(self) -> Stamp | str:
+        try:
+            return self._policy.stamp()
+        except BrokerError as error:
+            return error.message
+
+    def _read_policy(self) -> Policy | None:
+        try:
+            return self._policy.current()
+        except BrokerError:  # what cannot be understood grants nothing
+            return None
+
+    async def _note_policy(self, policy: Policy | None, ended: int) -> None:
+        grants = None if policy is None else len(policy.grants)
+        try:
+            await self._audit.record("policy.changed", grants=grants, leases=ended)
+        except AuditUnavailable as error:
+            _log.error("a new policy is not in the audit: %s", error)
 
     def _is_granted(self, policy: Policy | None, lease: Lease) -> bool:
         session = self._sessions.get(lease.session)
@@ -196,9 +222,8 @@ class Daemon:
             stop=self._stop_soon,
         )
         parts = self._parts
-        return Verbs(
-            Control(parts, facts), Leasing(parts), Opening(parts), Storing(parts), Trusting(parts)
-        )
+        control, leasing, storing = Control(parts, facts), Leasing(parts), Storing(parts)
+        return Verbs(control, leasing, self._opening, storing, Trusting(parts))
 
     def _handle(self, connection: Connection, request: wire.Request) -> Awaitable[dict[str, Any]]:
         self._busy += 1  # now, and not when its turn comes: the audit asks who else is under way
@@ -221,7 +246,7 @@ class Daemon:
         self._endings.end(self._leases.of_connection(number), Reason.HOLDER_GONE)
 
     def _refused(self, error: BrokerError) -> None:
-        task = asyncio.get_running_loop().create_task(self._refusals.record(error))
+        task = asyncio.get_running_loop().create_task(self._refusals.record(error, **error.details))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -14,7 +14,7 @@ from brokershim.errors import BackendUnavailable, ConfigError, InsecurePath, Usa
 from brokershim.ownership import OTHERS_WRITE, read_private
 
 _KEYS = {"secrets", "project", "sha256", "folder", "unsafe_any_session", "max_ttl", "approval"}
-_Stamp = tuple[int, ...] | None
+Stamp = tuple[int, ...] | None
 
 
 class PolicyFile:
@@ -26,7 +26,7 @@ class PolicyFile:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._stamp: _Stamp = None
+        self._stamp: Stamp = None
         self._policy = Policy()
 
     def current(self) -> Policy:
@@ -36,11 +36,27 @@ class PolicyFile:
             ConfigError: It cannot be understood, so nothing is granted.
             InsecurePath: Others could change it, so nothing is granted.
         """
-        stamp = _stamp(self.path)
+        stamp = self.stamp()
         if stamp != self._stamp:
             self._policy = parse(self.path, read_toml(self.path))
             self._stamp = stamp
         return self._policy
+
+    def stamp(self) -> Stamp:
+        """Return what changes with every change of the file; None where there is none.
+
+        Raises:
+            ConfigError: It cannot be looked at.
+        """
+        try:
+            found, folder = os.lstat(self.path), os.lstat(os.path.dirname(self.path))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise ConfigError(f"cannot look at {self.path}: {error.strerror}") from None
+        # The change time also moves when the mode or the owner does, and nobody can set it back.
+        # In a folder that others may write to, the file could be another one of ours.
+        return found.st_ino, found.st_size, found.st_ctime_ns, folder.st_mode, folder.st_uid
 
     def allow(self, project: str, sha256: str, secrets: list[str]) -> None:
         """Trust a project's broker.toml in place of what was trusted of it before.
@@ -154,18 +170,6 @@ def _approval(where: str, table: Mapping[str, Any]) -> Approval:
         return Approval(table.get("approval", "none"))
     except ValueError:
         raise ConfigError(f'{where}: approval is not "none" or "session"') from None
-
-
-def _stamp(path: str) -> _Stamp:
-    try:
-        found, folder = os.lstat(path), os.lstat(os.path.dirname(path))
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise ConfigError(f"cannot look at {path}: {error.strerror}") from None
-    # The change time also moves when the mode or the owner does, and nobody can set it back. In
-    # a folder that others may write to, the file could be another one of ours.
-    return found.st_ino, found.st_size, found.st_ctime_ns, folder.st_mode, folder.st_uid
 
 
 def _read(path: str) -> bytes | None:

@@ -49,7 +49,9 @@ class Peer:
         raw = connection.getsockopt(_SOL_LOCAL, _LOCAL_PEERCRED, _XUCRED.size)
         self.uid = int(_XUCRED.unpack(raw)[1])
         if self.uid != os.geteuid():
-            raise ForeignUser(f"this daemon does not serve uid {self.uid}")
+            raise ForeignUser(
+                f"this daemon does not serve uid {self.uid}", details={"uid": self.uid}
+            )
         self.pid = connection.getsockopt(_SOL_LOCAL, _LOCAL_PEERPID)
         try:
             self._process = psutil.Process(self.pid)

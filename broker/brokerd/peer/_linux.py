@@ -59,7 +59,9 @@ class Peer:
         raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
         self.pid, self.uid, _ = _UCRED.unpack(raw)
         if self.uid != os.geteuid():
-            raise ForeignUser(f"this daemon does not serve uid {self.uid}")
+            raise ForeignUser(
+                f"this daemon does not serve uid {self.uid}", details={"uid": self.uid}
+            )
         if self.pid == 0:
             raise PeerGone("the caller is outside this daemon's pid namespace")
         self.pin = Pin(self.pid, _pidfd(connection, self.pid))

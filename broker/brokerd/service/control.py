@@ -57,7 +57,10 @@ class Control:
 
     async def stop(self, caller: Caller) -> dict[str, Any]:
         """End the daemon, once this reply is on its way."""
-        del caller
+        peer = caller.peer
+        await self._parts.audit.record(
+            "daemon.stopping", pid=peer.pid, executable=peer.executable()
+        )
         self._facts.stop()
         return {}
 

@@ -114,7 +114,6 @@ class Leasing:
         all: bool = False,  # noqa: A002  (the wire's name for it)
     ) -> dict[str, Any]:
         """End one lease, or all, by hand; the sessions may not lease those secrets again."""
-        del caller
         if (lease is None) is not all:
             raise InvalidParams("give either lease or all")
         chosen = list(self._parts.leases) if lease is None else [self._live(lease)]
@@ -123,6 +122,8 @@ class Leasing:
             # With all, also what is only about to be leased.
             session.barred.update(session.secrets if lease is None else named)
         ended = self._parts.endings.end(chosen, Reason.REVOKED)
+        # After the end, which nothing may hold up.
+        await self._parts.audit.record("lease.revoked", leases=ended, by=caller.peer.pid)
         await self._parts.endings.settle()
         return {"revoked": ended}
 

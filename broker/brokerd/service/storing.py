@@ -36,8 +36,8 @@ class Storing:
     ) -> dict[str, Any]:
         """Store a secret's value, its description, or both; running apps get it at once."""
         version, created = await self._change(
-            "set", caller, name, Reason.ROTATED, self._parts.store.set,
-            _bytes(value), provider, hosts, max_ttl,
+            "set" if value is not None else "describe", caller, name, Reason.ROTATED,
+            self._parts.store.set, _bytes(value), provider, hosts, max_ttl, hosts=hosts,
         )  # fmt: skip
         return {"name": name, "version": version, "created": created}
 
@@ -104,6 +104,7 @@ class Storing:
         reason: Reason,
         change: Callable[..., _Result],
         *args: object,
+        hosts: list[str] | None = None,
     ) -> _Result:
         """Change a secret and end its leases; no change is begun without a trace."""
         parts, peer = self._parts, caller.peer
@@ -119,7 +120,8 @@ class Storing:
             await parts.audit.record("secret.unchanged", **facts, kind=error.kind)
             raise
         ended = parts.endings.end(parts.leases.of_secret(name), reason)
-        await parts.audit.record("secret.changed", **facts, leases=ended)
+        # Only now are the hosts known to be hosts, and not a key that was typed in their place.
+        await parts.audit.record("secret.changed", **facts, hosts=hosts, leases=ended)
         return result
 
 
