@@ -1,7 +1,8 @@
 """What does the shim add to a request? Run by `brokerctl run`, inside a session.
 
-One process makes the same call with the shim and without it, in turn. Nothing goes over a
-network: the answer is there at once, so the difference is the shim's.
+One process makes the same call with the shim and without it, in turn, and looks at how long the
+client's `send` takes, which is where the shim is. Nothing goes over a network: the answer is there
+at once, so the difference is the shim's.
 """
 
 from __future__ import annotations
@@ -28,21 +29,34 @@ _ANSWER = {
 }
 
 
-class Toggle:
-    """The shim's method of a client, and the client's own, by turns."""
+class Meter:
+    """Times `httpx.Client.send`, with the shim's method below it and with the client's own."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self) -> None:
+        client: Any = httpx.Client
         self._client = client
         self._with = client._send_single_request
         self._without = self._with.__wrapped__
+        self._seconds = 0.0
+        client.send = self._timed(client.send)
 
-    def on(self) -> None:
-        """Send with the shim."""
-        self._client._send_single_request = self._with
-
-    def off(self) -> None:
-        """Send without it; the reference then stays in the header."""
+    def pair(self, call: Callable[[], Any]) -> tuple[float, float]:
+        """Make a call twice, without the shim and with it; return the seconds of each `send`."""
         self._client._send_single_request = self._without
+        call()
+        without = self._seconds
+        self._client._send_single_request = self._with
+        call()
+        return without, self._seconds
+
+    def _timed(self, send: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(*args: Any, **options: Any) -> Any:
+            begun = time.perf_counter()
+            answer = send(*args, **options)
+            self._seconds = time.perf_counter() - begun
+            return answer
+
+        return timed
 
 
 def answer(request: httpx.Request) -> httpx.Response:
@@ -51,22 +65,10 @@ def answer(request: httpx.Request) -> httpx.Response:
     return httpx.Response(200, json=_ANSWER)
 
 
-def compare(call: Callable[[], Any]) -> dict[str, list[float]]:
+def compare(meter: Meter, call: Callable[[], Any]) -> dict[str, list[float]]:
     """Return the seconds of each call, without the shim and with it, in pairs."""
-    toggle = Toggle(httpx.Client)
-    pairs: list[tuple[float, float]] = []
-    for _ in range(WARM + CALLS):
-        toggle.off()
-        without = _timed(call)
-        toggle.on()
-        pairs.append((without, _timed(call)))
-    return dict(zip(("without", "with"), map(list, zip(*pairs[WARM:], strict=True)), strict=True))
-
-
-def _timed(call: Callable[[], Any]) -> float:
-    begun = time.perf_counter()
-    call()
-    return time.perf_counter() - begun
+    pairs = [meter.pair(call) for _ in range(WARM + CALLS)][WARM:]
+    return {"without": [one for one, _ in pairs], "with": [other for _, other in pairs]}
 
 
 def httpx_call() -> Callable[[], Any]:
@@ -86,4 +88,6 @@ def litellm_call() -> Callable[[], Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps({"httpx": compare(httpx_call()), "litellm": compare(litellm_call())}))
+    stopwatch = Meter()
+    calls = {"httpx": httpx_call(), "litellm": litellm_call()}
+    print(json.dumps({name: compare(stopwatch, call) for name, call in calls.items()}))
