@@ -1,203 +1,126 @@
-"""The boot folder on PYTHONPATH: what an interpreter does with it, and what it does not."""
+"""The boot folder: what a Python in a session loads at its start, and what it must not disturb."""
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.support.session import BOOT
+import brokershim
 
-PYTHON = sys.executable
-SHOWN = "import sys; print('brokershim' in sys.modules, sys.modules['sitecustomize'].__file__)"
-SLOW = ("typing", "json", "re", "socket", "threading", "importlib.util", "httpx")
-Run = Callable[..., subprocess.CompletedProcess[str]]
+BOOT = str(Path(brokershim.__file__).parent / "boot")
+_PATCHED = "import httpx; print(hasattr(httpx.Client._send_single_request, '_brokershim_patched'))"
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    """Return a function that runs Python with the boot folder, in a folder of its own."""
-
-    def made(
-        *args: str, path: str = "", session: str = "s-1", cwd: Path = tmp_path, **more: str
-    ) -> subprocess.CompletedProcess[str]:
-        environment = {
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": os.pathsep.join([str(BOOT), path] if path else [str(BOOT)]),
-            "BROKER_SOCKET": str(tmp_path / "none.sock"),
-            **({"BROKER_SESSION": session} if session else {}),
-            **more,
-        }
-        return subprocess.run(
-            [PYTHON, *args], env=environment, cwd=cwd, capture_output=True, text=True, check=False
-        )
-
-    return made
+def _run(
+    code: str, *path: Path, session: str = "label", options: tuple[str, ...] = (), **more: str
+) -> subprocess.CompletedProcess[str]:
+    """Run Python as a program of a session would be."""
+    environ = {
+        "PATH": os.environ["PATH"],
+        "HOME": os.environ.get("HOME", "/"),
+        "PYTHONPATH": os.pathsep.join([BOOT, *map(str, path)]),
+        "BROKER_SESSION": session,
+        **more,
+    }
+    command = [sys.executable, *options, "-c", code]
+    return subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
 
 
-def said(done: subprocess.CompletedProcess[str]) -> str:
-    assert done.stderr == ""
-    assert done.returncode == 0
+def _out(*args: object, **more: object) -> str:
+    done = _run(*args, **more)  # type: ignore[arg-type]
+    assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Return a folder for the user's own modules, later on the path."""
-    made = tmp_path / "theirs"
-    made.mkdir()
-    return made
+def test_httpx_is_patched_once_it_is_imported() -> None:
+    assert _out(_PATCHED) == "True"
+    assert _out(_PATCHED.replace("httpx", "httpx2")) == "True"
 
 
-def test_interpreter_of_a_session_is_given_the_shim(run: Run) -> None:
-    assert said(run("-c", SHOWN)).startswith("True ")
+def test_nothing_is_loaded_or_patched_outside_a_session() -> None:
+    assert _out(_PATCHED, session="") == "False"
+    assert _out("import sys; print('brokershim' in sys.modules)", session="") == "False"
 
 
-def test_interpreter_outside_of_a_session_is_left_alone(run: Run) -> None:
-    code = "import sys; print([f for f in sys.meta_path if 'brokershim' in type(f).__module__])"
-    assert said(run("-c", code, session="")) == "[]"
-    assert said(run("-c", SHOWN, session="")).startswith("False ")
+@pytest.mark.parametrize("session", ["label", ""])
+def test_the_next_sitecustomize_runs_too(tmp_path: Path, session: str) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import builtins\nbuiltins.was_here = __file__\n")
+    code = "import sys; print(was_here, sys.modules['sitecustomize'].__file__)"
+    own = str(tmp_path / "sitecustomize.py")
+    assert _out(code, tmp_path, session=session) == f"{own} {own}"
 
 
-def test_httpx_is_patched_when_it_is_imported_and_not_before(run: Run) -> None:
-    code = f"""
-import sys
-print(sorted(m for m in sys.modules if m.startswith("brokershim")))
-print([m for m in {SLOW} if m in sys.modules])
-import httpx, httpx2
-print(hasattr(httpx.Client._send_single_request, "__wrapped__"))
-print(hasattr(httpx2.AsyncClient._send_single_request, "__wrapped__"))
-"""
-    first, second, *rest = said(run("-c", code)).splitlines()
-    assert first == "['brokershim', 'brokershim.finder']"
-    bare = "import sys; print([m for m in ('typing', 'json', 're', 'socket', 'threading', 'httpx') if m in sys.modules])"
-    assert second == said(run("-c", bare, session="")), (
-        "the start of Python waits for nothing of ours"
-    )
-    assert rest == ["True", "True"]
+def test_an_error_in_the_next_sitecustomize_looks_as_without_us(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("raise RuntimeError('theirs')\n")
+    done = _run(_PATCHED, tmp_path)
+    assert done.stdout.strip() == "True"
+    assert "RuntimeError: theirs" in done.stderr
 
 
-def test_next_sitecustomize_runs_and_takes_its_place(run: Run, folder: Path) -> None:
-    (folder / "sitecustomize.py").write_text("import sys\nsys.mine = __name__, __file__\n")
-    code = "import sys, sitecustomize; print(sys.mine, sitecustomize.__file__)"
-    theirs = str(folder / "sitecustomize.py")
-    for session in ("s-1", ""):
-        out = said(run("-c", code, path=str(folder), session=session))
-        assert out == f"{('sitecustomize', theirs)} {theirs}"
-
-
-def test_next_sitecustomize_may_be_a_package(run: Run, folder: Path) -> None:
-    (folder / "sitecustomize").mkdir()
-    (folder / "sitecustomize" / "__init__.py").write_text("from sitecustomize.part import answer\n")
-    (folder / "sitecustomize" / "part.py").write_text("answer = 42\n")
-    assert said(run("-c", "import sitecustomize as s; print(s.answer)", path=str(folder))) == "42"
-
-
-def test_error_in_the_next_sitecustomize_is_as_without_us(run: Run, folder: Path) -> None:
-    (folder / "sitecustomize.py").write_text("raise LookupError('theirs')\n")
-    code = "import sys; print('sitecustomize' in sys.modules, sys.path.count(''))"
-    ours = run("-c", code, path=str(folder))
-    alone = subprocess.run(
-        [PYTHON, "-c", code],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(folder)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (ours.stdout, ours.stderr) == (alone.stdout, alone.stderr)
-    assert "LookupError: theirs" in ours.stderr
-    shim = run("-c", "import sys; print('brokershim' in sys.modules)", path=str(folder))
-    assert shim.stdout == "True\n", "and the shim is there all the same"
-
-
-@pytest.mark.parametrize("error", ["ImportError('x')", "SystemExit(3)", "KeyboardInterrupt"])
-def test_other_ends_of_the_next_sitecustomize_are_as_without_us(
-    run: Run, folder: Path, error: str
-) -> None:
-    (folder / "sitecustomize.py").write_text(f"raise {error}\n")
-    ours = run("-c", "print('ran')", path=str(folder))
-    alone = subprocess.run(
-        [PYTHON, "-c", "print('ran')"],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(folder)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (ours.returncode, ours.stdout) == (alone.returncode, alone.stdout)
-    assert ours.stderr.splitlines()[-1:] == alone.stderr.splitlines()[-1:]
-
-
-def test_boot_folder_twice_or_behind_a_link_runs_once(run: Run, tmp_path: Path) -> None:
-    link = tmp_path / "link"
-    link.symlink_to(BOOT)
-    path = os.pathsep.join([str(BOOT), str(link), str(link) + "/"])
-    code = "import sys; print([type(f).__name__ for f in sys.meta_path].count('_Finder'))"
-    assert said(run("-c", code, path=path)) == "1"
-
-
-def test_nothing_is_added_to_the_path(run: Run) -> None:
-    code = "import sys; print(sys.path)"
-    path = said(run("-c", code))
-    assert path == said(run("-c", code, session=""))
-    assert str(BOOT) in path
-
-
-def test_apps_own_modules_with_our_names_are_its_own(run: Run, tmp_path: Path) -> None:
-    names = ["broker", "cli", "shim", "client", "wire", "errors", "finder", "holder", "hooks"]
-    names += ["paths", "swap", "scrub", "hosts", "held", "reference", "address", "clock"]
+def test_an_app_keeps_its_own_modules_of_our_names(tmp_path: Path) -> None:
+    names = ("broker", "cli", "shim", "client", "wire", "errors", "holder", "finder", "hooks")
     for name in names:
-        (tmp_path / f"{name}.py").write_text(f"mine = {name!r}\n")
-    code = f"""
-import httpx, importlib
-print([importlib.import_module(name).mine for name in {names}])
-import brokershim.wire, brokershim.holder
-print(brokershim.wire.PROTOCOL)
-"""
-    (tmp_path / "app.py").write_text(code)
-    assert said(run("app.py")) == f"{names}\n1"
+        (tmp_path / f"{name}.py").write_text("mine = True\n")
+    code = f"import httpx, {', '.join(names)}; print(all(m.mine for m in ({', '.join(names)})))"
+    assert _out(code, tmp_path) == "True"
 
 
-def test_app_with_a_brokershim_of_its_own_installed_gets_ours_once(run: Run, folder: Path) -> None:
-    (folder / "brokershim").mkdir()
-    (folder / "brokershim" / "__init__.py").write_text("raise RuntimeError('the wrong one')\n")
-    code = "import brokershim; brokershim.install(); print(brokershim.__file__)"
-    assert said(run("-c", code, path=str(folder))) == str(BOOT.parent / "__init__.py")
+def test_nothing_but_the_boot_folder_is_added_to_what_can_be_imported() -> None:
+    code = "import httpx, sys; print(sys.path)"
+    with_us = ast.literal_eval(_out(code))
+    without = ast.literal_eval(_out(code, PYTHONPATH=""))
+    assert [path for path in with_us if path not in without] == [BOOT]
 
 
-@pytest.mark.parametrize("flag", ["-I", "-E", "-S"])
-def test_isolated_interpreter_has_no_shim_and_starts_as_ever(run: Run, flag: str) -> None:
-    assert said(run(flag, "-c", "import sys; print('brokershim' in sys.modules)")) == "False"
-
-
-def test_shim_alone_needs_nothing_but_the_standard_library(tmp_path: Path) -> None:
-    (tmp_path / "only").mkdir()
-    (tmp_path / "only" / "brokershim").symlink_to(BOOT.parent)
-    code = f"""
+def test_a_failing_import_of_httpx_fails_as_without_us_and_may_be_tried_again(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "httpx.py").write_text("raise ImportError('half way')\n")
+    code = """
 import sys
-sys.path.append({str(tmp_path / "only")!r})
-import pkgutil, importlib, brokershim
-brokershim.install()
-for module in pkgutil.walk_packages(brokershim.__path__, "brokershim."):
-    if ".boot" not in module.name:
-        importlib.import_module(module.name)
-from brokershim.holder import of_process
-from brokershim.errors import DaemonUnreachable
 try:
-    of_process().get("openai/dev")
-except DaemonUnreachable as error:
-    print(error.kind)
-outside = [m for m in sys.modules.values() if "site-packages" in str(getattr(m, "__file__", ""))]
-print(outside)
+    import httpx
+except ImportError as error:
+    print(error, 'httpx' in sys.modules)
+sys.path.remove(sys.argv[1])
+import httpx
+print(hasattr(httpx.Client._send_single_request, '_brokershim_patched'))
 """
     done = subprocess.run(
-        [PYTHON, "-I", "-S", "-c", code],
-        env={"BROKER_SOCKET": str(tmp_path / "none.sock")},
+        [sys.executable, "-c", code, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": f"{BOOT}:{tmp_path}", "BROKER_SESSION": "label"},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert said(done) == "unreachable\n[]"
+    assert done.stdout.split("\n")[:2] == ["half way False", "True"], done.stderr
+
+
+def test_a_reload_keeps_the_patch() -> None:
+    assert _out("import httpx, importlib; importlib.reload(httpx); " + _PATCHED) == "True"
+
+
+@pytest.mark.parametrize("option", ["-I", "-E", "-S"])
+def test_these_options_keep_it_out(option: str) -> None:
+    """What `brokerctl run` refuses, and why."""
+    code = "import sys; print('brokershim' in sys.modules)"
+    assert _out(code, options=(option,)) == "False"
+
+
+def test_a_child_process_has_it_too() -> None:
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {_PATCHED!r}])"
+    assert _out(code) == "True"
+
+
+def test_an_explicit_install_does_the_same_and_twice_is_no_different() -> None:
+    code = (
+        f"import sys; sys.path.insert(0, {str(Path(BOOT).parents[1])!r}); import httpx, brokershim"
+    )
+    assert _out(f"{code}; brokershim.install(); brokershim.install(); {_PATCHED}", session="") == (
+        "True"
+    )
