@@ -185,6 +185,27 @@ def test_a_refused_key_is_fetched_anew_and_the_request_sent_again(
     assert [each.accepted for each in impatient.asked] == [False, True]
 
 
+ROUTER = """
+import litellm
+params = {"model": "openai/gpt-5-mini", "api_key": "os.environ/OPENAI_API_KEY"}
+router = litellm.Router([{"model_name": "it", "litellm_params": params}], num_retries=0)
+for _ in range(2):
+    answer = router.completion("it", [{"role": "user", "content": "hello"}])
+    print(answer.choices[0].message.content)
+"""
+
+
+@pytest.mark.slow
+def test_litellms_router_does_not_notice_that_its_key_was_refused(
+    impatient: ImpatientProvider,
+) -> None:
+    """It would put the deployment aside, and with the only one gone refuse the next question."""
+    impatient.impatient = True
+    done = impatient.session.app(ROUTER)
+    assert done.stdout == "Hello from openai, your key no. 3 is good.\n" * 2, done
+    assert [each.accepted for each in impatient.asked] == [False, True, True]
+
+
 def test_a_refusal_without_a_newer_key_reaches_the_app_without_the_key(session: Session) -> None:
     asked = len(session.provider.asked)
     done = session.app("print(ask('out-of-bounds'))")

@@ -10,7 +10,7 @@ import psutil
 
 from tests.e2e.session import Session, eventually, runs
 from tests.e2e.transcript import like
-from tests.support.require import require_root
+from tests.support.require import require_linux, require_root
 
 
 def kill(pid: int) -> None:
@@ -30,6 +30,7 @@ def test_twenty_commands_at_once_start_it_exactly_once(fresh: Session) -> None:
 
 
 def test_it_does_not_inherit_a_key_from_the_shell_that_needed_it(fresh: Session) -> None:
+    require_linux()
     require_root()  # nobody else may read its environment
     key = fresh.new_key()
     assert fresh.run("brokerctl daemon start", env={"OPENAI_API_KEY": key}).status == 0
