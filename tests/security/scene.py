@@ -7,7 +7,7 @@ than root. These tests run as root and make all who act here somebody else.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -105,7 +105,7 @@ def fork_with_pid(puppet: Puppet, wanted: int) -> Puppet:
 
 
 @contextmanager
-def new_daemon() -> Iterator[Daemon]:
+def new_daemon() -> Generator[Daemon]:
     """Start a daemon as a user that is not root, in a world of its own; and end it."""
     require_linux()
     require_root()
@@ -114,7 +114,7 @@ def new_daemon() -> Iterator[Daemon]:
 
 
 @contextmanager
-def new_scene(daemon: Daemon) -> Iterator[Scene]:
+def new_scene(daemon: Daemon) -> Generator[Scene]:
     """Set the scene around a daemon, and take all processes but the daemon away again."""
     with Stage(daemon.world) as stage:
         yield Scene(daemon.world, daemon, stage)

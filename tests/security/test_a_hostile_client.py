@@ -7,7 +7,7 @@ import ctypes
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -76,7 +76,7 @@ def _get(attacker: Puppet, code: str, **given: object) -> object:
 
 
 @contextlib.contextmanager
-def _bystander(scene: Scene) -> Iterator[Puppet]:
+def _bystander(scene: Scene) -> Generator[Puppet]:
     """Hold a lease meanwhile, on a connection that nothing may happen to."""
     scene.world.grant(SECRET)
     root = scene.session()
@@ -267,7 +267,7 @@ def test_claim_19_a_client_that_never_reads_harms_only_itself(
 
 
 @contextlib.contextmanager
-def _file_system_that_never_answers(where: Path) -> Iterator[None]:
+def _file_system_that_never_answers(where: Path) -> Generator[None]:
     """Mount one (fuse(4)) whose server is asleep: whoever looks into it waits for good."""
     require_writable("/dev/fuse", "modprobe fuse")
     libc = ctypes.CDLL(None, use_errno=True)

@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -114,7 +114,7 @@ PRIVATE: tuple[Attack, ...] = (*SETTINGS, _show)
 
 
 @contextmanager
-def _attacked(path: Path, attack: Attack) -> Iterator[None]:
+def _attacked(path: Path, attack: Attack) -> Generator[None]:
     """Attack a path, see that what stands there then is left alone, and put back what was."""
     saved = path.parent.parent / "saved"
     kept = path.stat()

@@ -34,6 +34,14 @@ class Puppet:
         """Carry out statements; ``given`` holds what is given."""
         self._order(code, given, value=False)
 
+    def begin(self, code: str) -> None:
+        """Have it begin with statements; `finish` waits for their end."""
+        self._send(code, {}, value=False)
+
+    def finish(self) -> None:
+        """Wait for the end of what `begin` began."""
+        self._answer()
+
     def get(self, code: str, **given: Any) -> Any:
         """Return the value of an expression."""
         return self._order(code, given, value=True)
@@ -79,6 +87,9 @@ class Puppet:
 
     def _order(self, code: str, given: dict[str, Any], *, value: bool) -> Any:
         self._send(code, given, value=value)
+        return self._answer()
+
+    def _answer(self) -> Any:
         reply = json.loads(self._lines.readline())
         if "error" in reply:
             raise from_wire(reply["error"])
