@@ -42,7 +42,8 @@ def _resident(pid: int) -> tuple[float, str]:
     """
     process = psutil.Process(pid)
     try:
-        pss = f"{process.memory_full_info().pss / _MB:.1f} MB in proportion to who shares it"
+        shared_out = getattr(process.memory_full_info(), "pss")  # noqa: B009  (Linux only)
+        pss = f"{shared_out / _MB:.1f} MB in proportion to who shares it"
     except (psutil.AccessDenied, AttributeError):
         pss = "resident"
     return process.memory_info().rss / _MB, pss

@@ -33,7 +33,7 @@ class Connection:
         peer: The process at its other end.
         handler: Carries out a request.
         on_close: Called once, when the connection is over.
-        now: The time, in seconds of `brokerd.clock.now`.
+        now: The time, in seconds of `brokershim.clock.now`.
 
     Attributes:
         active_at: When the last whole request came.

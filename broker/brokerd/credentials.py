@@ -51,7 +51,7 @@ class Credentials:
         route: Gives the name of the backend that holds a secret.
         sealer: Seals what is kept.
         blocking: Runs what may block.
-        now: The time, in seconds of `brokerd.clock.now`.
+        now: The time, in seconds of `brokershim.clock.now`.
     """
 
     def __init__(

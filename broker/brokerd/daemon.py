@@ -9,7 +9,7 @@ import signal
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from brokerd import clock, config
+from brokerd import config
 from brokerd.audit.group import GroupCommit
 from brokerd.audit.log import AuditLog
 from brokerd.backends.base import Backend
@@ -37,7 +37,7 @@ from brokerd.service.verbs import Verbs
 from brokerd.sessions import SessionTable
 from brokerd.store import Store
 from brokerd.upstream import Upstream
-from brokershim import wire
+from brokershim import clock, wire
 from brokershim.errors import AuditUnavailable, BrokerError, Denied
 from brokershim.ownership import make_private_dir
 from brokershim.paths import config_dir, state_dir

@@ -23,7 +23,7 @@ class Lease:
         connection: The number of the connection that holds it, and that it ends with.
         pid: The process that holds it.
         bounded_by: What ends the key.
-        expires_at: Seconds of `brokerd.clock.now`.
+        expires_at: Seconds of `brokershim.clock.now`.
         backend: The backend that the key came from.
         key_expires_at: When the key itself dies; None if it does not by itself.
         upstream: What to revoke there when it ends, if anything.

@@ -49,7 +49,7 @@ class Credential:
         value: The key.
         version: Which version of the secret this is, as the backend names it.
         bounded_by: What ends it.
-        expires_at: When the key itself dies, in seconds of `brokerd.clock.now`; None if never.
+        expires_at: When the key itself dies, in seconds of `brokershim.clock.now`; None if never.
         upstream: The backend's id of what to revoke when the lease ends; None if nothing.
     """
 

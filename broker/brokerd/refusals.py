@@ -20,7 +20,7 @@ class Refusals:
 
     Args:
         audit: Where they go.
-        now: The time, in seconds of `brokerd.clock.now`.
+        now: The time, in seconds of `brokershim.clock.now`.
     """
 
     def __init__(self, audit: GroupCommit, now: Callable[[], float]) -> None:

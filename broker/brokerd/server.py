@@ -35,7 +35,7 @@ class Server:
         holds: Whether the connection of that number holds something, and so may stand idle.
         on_close: Called with the number of each connection that is over.
         on_refuse: Called with the reason why a connection was refused.
-        now: The time, in seconds of `brokerd.clock.now`.
+        now: The time, in seconds of `brokershim.clock.now`.
     """
 
     def __init__(

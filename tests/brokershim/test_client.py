@@ -6,7 +6,7 @@ import contextlib
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ def broker(tmp_path: Path) -> Iterator[FakeBroker]:
 
 
 @contextlib.contextmanager
-def saying(tmp_path: Path, *lines: bytes) -> Iterator[str]:
+def saying(tmp_path: Path, *lines: bytes) -> Generator[str]:
     """Listen, take one request, say some lines whatever it was, and hang up at the end."""
     tmp_path.chmod(0o700)
     path = str(tmp_path / "broker.sock")

@@ -118,7 +118,7 @@ def test_a_store_does_what_a_dictionary_would(done: list[Step], random: Any) -> 
 
 
 @pytest.fixture(scope="module")
-def written() -> Iterator[tuple[Path, Store, bytes]]:
+def written() -> Generator[tuple[Path, Store, bytes]]:
     """A store that this process knows, and the bytes of its file."""
     with _place() as path:
         store = Store(str(path), "auto")

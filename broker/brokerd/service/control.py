@@ -18,7 +18,7 @@ class Facts:
 
     Attributes:
         protection: What `brokerd.harden`, the sealer and the peer check achieved.
-        started: When, in seconds of `brokerd.clock.now`.
+        started: When, in seconds of `brokershim.clock.now`.
         connections: How many connections are open.
         stop: Ends the daemon.
     """

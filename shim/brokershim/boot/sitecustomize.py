@@ -36,9 +36,9 @@ def _install() -> None:
     # see none of them.
     if "brokershim" not in sys.modules:
         path = os.path.join(_PACKAGE, "__init__.py")
-        source_loader: Any = type(__spec__.loader)
-        loader = source_loader("brokershim", path)
-        spec = type(__spec__)("brokershim", loader, origin=path, is_package=True)
+        own = globals()["__spec__"]
+        loader = type(own.loader)("brokershim", path)
+        spec = type(own)("brokershim", loader, origin=path, is_package=True)
         spec.has_location = True
         spec.submodule_search_locations = [_PACKAGE]
         _load(spec)
