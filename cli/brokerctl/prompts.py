@@ -37,7 +37,11 @@ class Terminal:
         self._write(safe(text) + "\n")
 
     def confirm(self, question: str) -> bool:
-        """Ask a question; only ``y`` or ``yes`` is a yes."""
+        """Ask a question; only ``y`` or ``yes`` is a yes, and only one typed after the question.
+
+        A line that was pasted together with the command must not answer what nobody has read.
+        """
+        termios.tcflush(self._fd, termios.TCIFLUSH)
         self._write(f"{safe(question)} [y/N] ")
         return self._line().strip().lower() in {b"y", b"yes"}
 
