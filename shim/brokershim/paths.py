@@ -38,8 +38,9 @@ def socket_path() -> str:
     """Return the socket's path.
 
     `brokerctl run` passes it on as BROKER_SOCKET, so that an app that sets another HOME still
-    finds its daemon. Pointing it elsewhere gains nothing: keys come out of that socket, and
-    only names go in.
+    finds its daemon. Pointing an app elsewhere gains nothing: keys come out of that socket, and
+    only names go in. `brokerctl secret set` sends a key in; who can set its environment can as
+    well replace `brokerctl` itself.
     """
     return os.environ.get(SOCKET_VARIABLE) or os.path.join(runtime_dir(), "broker.sock")
 

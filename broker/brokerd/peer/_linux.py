@@ -155,7 +155,7 @@ def _pidfd(connection: socket.socket, pid: int) -> int:
         if error.errno != errno.ENOPROTOOPT:
             raise
     # Before Linux 6.5. Should the number be reused by now, then what is pinned is the process
-    # that has it now, and its own ancestry decides.
+    # that has it now, and what the one before it sent is taken for its: SECURITY.md says so.
     try:
         return os.pidfd_open(pid)
     except ProcessLookupError:
