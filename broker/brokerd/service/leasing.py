@@ -61,7 +61,7 @@ class Leasing:
             value = header_text(name, credential)
             parts.upstream.opened(lease)
             parts.sessions.confirm(caller.peer, session)
-            self._granted(session, name)  # again: the fetch may have waited, and all be revoked
+            _check_not_barred(session, name)  # again: all may have been revoked meanwhile
             self._lives_on(lease)
             await self._audit(caller, lease)
             self._still_live(caller, lease)
@@ -136,11 +136,7 @@ class Leasing:
     def _granted(self, session: Session, name: str) -> float | None:
         if name not in session.secrets:
             raise NotGranted(f"session {session.id} was not opened for {name}")
-        if name in session.barred:
-            raise NotGranted(
-                f"the lease of {name} in session {session.id} was revoked by hand",
-                hint="start the program again with `brokerctl run`",
-            )
+        _check_not_barred(session, name)
         policy = self._parts.policy.current()
         return policy.max_ttl(session.asker, name, name in session.approved)
 
@@ -226,6 +222,14 @@ class Leasing:
             "bounded_by": lease.bounded_by.value,
             "expires_in": round(lease.expires_at - self._parts.now(), 3),
         }
+
+
+def _check_not_barred(session: Session, name: str) -> None:
+    if name in session.barred:
+        raise NotGranted(
+            f"the lease of {name} in session {session.id} was revoked by hand",
+            hint="start the program again with `brokerctl run`",
+        )
 
 
 def _expiry(now: float, ttl: float, key_expires_at: float | None) -> float:
