@@ -204,6 +204,33 @@ for model in ("openai/x", "anthropic/x"):
 """
 
 
+_OWN_TRANSPORT = """
+import httpx, os
+sent = []
+
+class Transport(httpx.BaseTransport):
+    def handle_request(self, request):
+        sent.append(request)
+        return httpx.Response(200)
+
+with httpx.Client(transport=Transport()) as client:
+    print(client.get(f"http://{0}/", headers={{"x-api-key": os.environ["OPENAI_API_KEY"]}}), sent)
+"""
+
+
+def test_claim_21_nor_through_one_that_an_apps_own_transport_may_find(
+    home: Session, near: Provider
+) -> None:
+    """Such a transport says nothing of its way; the environment does."""
+    _bind(home, _host(near))
+    home.script("app.py", _OWN_TRANSPORT.format(_host(near)))
+    done = home.run("brokerctl run python app.py", env={"HTTP_PROXY": "http://192.0.2.1:3128"})
+    assert done.stdout == "<Response [403 Forbidden]> []\n", done
+    done = home.run("brokerctl run python app.py")
+    assert done.stdout.startswith("<Response [200 OK]>"), done
+
+
+@pytest.mark.slow
 def test_claim_21_nor_through_the_proxy_that_litellm_finds_by_itself(
     home: Session, near: Provider, far: Provider
 ) -> None:

@@ -314,7 +314,7 @@ def _open(puppet: Puppet, path: Path) -> dict[str, str]:
         'OPENAI_API_KEY = "openai/dev"\nOTHER_KEY = "openai/prod"\n',
         'OPENAI_API_KEY = "openai/prod"\n',
         'OPENAI_API_KEY = "openai/dev" \n',
-        "",
+        'OPENAI_API_KEY = "openai/dev"\n# a comment\n',
     ],
 )
 def test_claim_12_a_changed_file_opens_nothing(scene: Scene, change: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,7 +25,7 @@ class Mint:
         self.down = self.folder / "down"
 
     @contextmanager
-    def daemon(self) -> Iterator[Daemon]:
+    def daemon(self) -> Generator[Daemon]:
         script = str(Path(minting_daemon.__file__))
         daemon = Daemon(self.world, [*own_python(), script, str(self.folder)])
         try:
