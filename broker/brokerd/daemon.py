@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from typing import Any
 
 from brokerd import config
@@ -18,12 +19,12 @@ from brokerd.blocking import Blocking, work_for
 from brokerd.connection import Connection
 from brokerd.credentials import Credentials
 from brokerd.ending import Endings, Reason
+from brokerd.following import Following
 from brokerd.journal import Journal
-from brokerd.leases import Lease, LeaseTable
+from brokerd.leases import LeaseTable
 from brokerd.listener import Listener
 from brokerd.peer import PINNED_BY
-from brokerd.policy import Policy
-from brokerd.policyfile import PolicyFile, Stamp
+from brokerd.policyfile import PolicyFile
 from brokerd.refusals import Refusals
 from brokerd.sealed import Sealer
 from brokerd.server import Server
@@ -38,7 +39,7 @@ from brokerd.sessions import SessionTable
 from brokerd.store import Store
 from brokerd.upstream import Upstream
 from brokershim import clock, wire
-from brokershim.errors import AuditUnavailable, BrokerError, Denied
+from brokershim.errors import AuditUnavailable, BrokerError
 from brokershim.ownership import make_private_dir
 from brokershim.paths import config_dir, state_dir
 
@@ -87,7 +88,9 @@ class Daemon:
         self._endings = Endings(self._leases, self._audit, self._upstream, self._notify)
         self._refusals = Refusals(self._audit, clock.now)
         self._policy = PolicyFile(os.path.join(config_dir(), "policy.toml"))
-        self._followed = self._policy_stamp()
+        self._following = Following(
+            self._policy, self._leases, self._sessions, self._endings, self._audit
+        )
         self._parts = Parts(
             leases=self._leases,
             sessions=self._sessions,
@@ -140,9 +143,11 @@ class Daemon:
         await self._endings.settle()
         self._server.close()
         await self._upstream.settle(_SETTLE_SECONDS)
-        await self._audit.record("daemon.stopped", pid=os.getpid())
+        with _unaudited("the end of the daemon"):
+            await self._audit.record("daemon.stopped", pid=os.getpid())
         self._blocking.close()
-        self._audit_log.close()
+        with _unaudited("the end of the daemon"):
+            self._audit_log.close()
         self._journal.close()
         # Last: a daemon that starts now finds every file of ours free.
         self._listener.close()
@@ -153,56 +158,12 @@ class Daemon:
             now = clock.now()
             self._endings.end(self._leases.expired(now), Reason.EXPIRED)
             self._server.close_idle()
-            await self._follow_policy()
+            await self._following.look()
             if not self._listener.is_ours():
                 _log.error("the socket was removed or replaced: stopping")
                 return
             due = min(self._leases.next_expiry() or now + _TICK_SECONDS, now + _TICK_SECONDS)
             await asyncio.sleep(max(due - now, _SHORTEST_TICK_SECONDS))
-
-    async def _follow_policy(self) -> None:
-        """End what the policy would not give, whenever it has changed, and write down that it has.
-
-        Anyone of this user can edit it: at least nobody can do so unseen.
-        """
-        # The file's stamp and not the policy: what was changed and changed back between two looks
-        # may have given a lease meanwhile.
-        stamp = self._policy_stamp()
-        if stamp != self._followed:
-            self._followed = stamp
-            policy = self._read_policy()
-            refused = [lease for lease in self._leases if not self._is_granted(policy, lease)]
-            ended = self._endings.end(refused, Reason.POLICY)
-            await self._note_policy(policy, ended)
-
-    def _policy_stamp(self) -> Stamp | str:
-        try:
-            return self._policy.stamp()
-        except BrokerError as error:
-            return error.message
-
-    def _read_policy(self) -> Policy | None:
-        try:
-            return self._policy.current()
-        except BrokerError:  # what cannot be understood grants nothing
-            return None
-
-    async def _note_policy(self, policy: Policy | None, ended: int) -> None:
-        grants = None if policy is None else len(policy.grants)
-        try:
-            await self._audit.record("policy.changed", grants=grants, leases=ended)
-        except AuditUnavailable as error:
-            _log.error("a new policy is not in the audit: %s", error)
-
-    def _is_granted(self, policy: Policy | None, lease: Lease) -> bool:
-        session = self._sessions.get(lease.session)
-        if policy is None or session is None:
-            return False
-        try:
-            policy.max_ttl(session.asker, lease.secret, lease.secret in session.approved)
-        except Denied:
-            return False
-        return True
 
     def _make_server(self) -> Server:
         return Server(
@@ -253,3 +214,12 @@ class Daemon:
     def _stop_soon(self) -> None:
         """Stop in a moment: the reply to who asked goes out first."""
         asyncio.get_running_loop().call_later(0.01, self._stopping.set)
+
+
+@contextlib.contextmanager
+def _unaudited(what: str) -> Generator[None]:
+    """Go on where an event cannot be written: what it is about has happened all the same."""
+    try:
+        yield
+    except AuditUnavailable as error:
+        _log.error("%s is not in the audit: %s", what, error)

@@ -90,7 +90,10 @@ class Opening:
         return page("sessions", later, self._row, lambda session: str(session.number))
 
     async def end(self, session: Session, reason: str) -> None:
-        """End a session and every lease in it, and write down why."""
+        """End a session and every lease in it, and write down why.
+
+        Like that of a lease, its end is never held up: one that cannot be audited is one, too.
+        """
         parts = self._parts
         root = session.root.pid
         if parts.sessions.get(session.id) is not session:
@@ -99,9 +102,12 @@ class Opening:
         parts.sessions.remove(session)
         leases = parts.leases.of_session(session.id)
         ended = parts.endings.end(leases, Reason.SESSION_ENDED)
-        await parts.audit.record(
-            "session.ended", session=session.id, root=root, reason=reason, leases=ended
-        )
+        try:
+            await parts.audit.record(
+                "session.ended", session=session.id, root=root, reason=reason, leases=ended
+            )
+        except AuditUnavailable as error:
+            _log.error("the end of session %s is not in the audit: %s", session.id, error)
 
     async def _trusted(self, path: str) -> projects.Project:
         found = await self._parts.blocking.run(f"reading {path}", projects.read, path)
@@ -157,15 +163,9 @@ class Opening:
 
         def gone() -> None:
             loop.remove_reader(session.root.fd)
-            tasks.add(loop.create_task(self._root_ended(session)))
+            tasks.add(loop.create_task(self.end(session, "its root process ended")))
 
         loop.add_reader(session.root.fd, gone)
-
-    async def _root_ended(self, session: Session) -> None:
-        try:
-            await self.end(session, "its root process ended")
-        except AuditUnavailable as error:
-            _log.error("the end of session %s is not in the audit: %s", session.id, error)
 
     def _pending(self, session: Session) -> list[str]:
         waiting = session.secrets - session.approved
