@@ -22,12 +22,16 @@ class PolicyFile:
 
     Args:
         path: The file; without it, nothing is granted.
+
+    Attributes:
+        last_read: What `current` found last: another object once the file has changed, and an
+            empty policy while it cannot be understood.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
         self._stamp: Stamp = None
-        self._policy = Policy()
+        self.last_read = Policy()
 
     def current(self) -> Policy:
         """Return the policy as the file has it now.
@@ -38,9 +42,10 @@ class PolicyFile:
         """
         stamp = self.stamp()
         if stamp != self._stamp:
-            self._policy = parse(self.path, read_toml(self.path))
+            self.last_read = Policy()
+            self.last_read = parse(self.path, read_toml(self.path))
             self._stamp = stamp
-        return self._policy
+        return self.last_read
 
     def stamp(self) -> Stamp:
         """Return what changes with every change of the file; None where there is none.

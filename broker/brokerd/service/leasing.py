@@ -50,7 +50,7 @@ class Leasing:
     async def _acquire(self, caller: Caller, name: str, label: str | None) -> dict[str, Any]:
         parts = self._parts
         session = parts.sessions.require(caller.peer, label)
-        limit = self._granted(session, name)
+        limit, policy = self._granted(session, name), parts.policy.last_read
         if parts.leases.held_by(caller.number) >= MAX_LEASES:
             raise LimitExceeded(f"this connection holds {MAX_LEASES} leases already")
         secret, credential = await parts.credentials.get(name)
@@ -62,6 +62,9 @@ class Leasing:
             parts.upstream.opened(lease)
             parts.sessions.confirm(caller.peer, session)
             _check_not_barred(session, name)  # again: all may have been revoked meanwhile
+            if parts.policy.last_read is not policy:
+                # What ends leases as the policy changes has looked already, and saw none here.
+                self._granted(session, name)
             self._lives_on(lease)
             await self._audit(caller, lease)
             self._still_live(caller, lease)
