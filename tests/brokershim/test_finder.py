@@ -161,6 +161,22 @@ def test_other_hook_of_the_same_kind(folder: Path, place: str) -> None:
     assert run(folder, code) == [f"True {hooked}"]
 
 
+def test_other_hook_that_asks_every_finder_but_itself(folder: Path) -> None:
+    """Two such hooks ask each other, endlessly, if neither remembers that it has asked."""
+    code = """
+    class Hook:
+        def find_spec(self, name, path, target=None):
+            if name != "httpx":
+                return None
+            found = (f.find_spec(name, path, target) for f in sys.meta_path if f is not self)
+            return next((spec for spec in found if spec), None)
+    brokershim.install()
+    sys.meta_path.insert(1, Hook())
+    print(check.patched())
+    """
+    assert run(folder, code) == ["True"]
+
+
 def test_finders_without_find_spec_are_passed_over(folder: Path) -> None:
     code = """
     class Old:  # Python warns of it up to 3.11, and passes it over later

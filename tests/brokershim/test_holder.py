@@ -132,10 +132,13 @@ def test_revocation_is_not_overtaken_by_another_reply(holder: Holder, broker: Fa
 def test_lost_connection_drops_every_lease_and_is_made_anew(
     holder: Holder, broker: FakeBroker
 ) -> None:
+    broker.secrets["anthropic/dev"] = Entry(KEY)
+    holder.get("anthropic/dev")
     holder.get(NAME)
     broker.restart()
     assert holder.warm(NAME) is None
-    assert holder.get(NAME).lease == "lease-2"
+    assert holder.get(NAME).lease == "lease-3"
+    assert holder.warm("anthropic/dev") is None, "its revocation would not have reached us"
     assert broker.greeted == 2
 
 
@@ -172,6 +175,13 @@ def test_connection_lost_during_a_call_is_made_anew_once(
     assert holder.get(NAME).value == KEY
     assert lost.called == ["lease.renew"]
     assert lost.real.fileno() == -1
+    assert broker.greeted == 2
+
+
+def test_connection_that_babbles_is_not_trusted_again(holder: Holder, broker: FakeBroker) -> None:
+    holder.get(NAME)
+    broker.push_raw(b"garbage\n")  # and who knows what was lost with it
+    assert holder.get(NAME).lease == "lease-2"
     assert broker.greeted == 2
 
 

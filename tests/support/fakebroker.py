@@ -67,9 +67,13 @@ class FakeBroker:
 
     def push(self, method: str, **params: Any) -> None:
         """Say something unasked on every connection."""
+        self.push_raw(wire.encode_notification(method, params))
+
+    def push_raw(self, line: bytes) -> None:
+        """Send any bytes on every connection."""
         for connection in self._connections:
             with contextlib.suppress(OSError):
-                connection.sendall(wire.encode_notification(method, params))
+                connection.sendall(line)
 
     def end_leases(self) -> None:
         """Forget every lease without a word."""

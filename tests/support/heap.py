@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+import threading
 from collections.abc import Iterable, Iterator
 from types import FrameType, ModuleType
 from typing import Any
@@ -28,7 +29,18 @@ def holders_of(needle: str, ignore: Iterable[object] = ()) -> list[str]:
     for thing in everything:
         if id(thing) not in ignored and not _is_own_frame(thing):
             found.extend(_described(thing, text) for text in _texts(thing, needle))
+    for frame in _frames_of_other_threads():
+        found.extend(_described(frame, text) for text in _texts(dict(frame.f_locals), needle))
     return found
+
+
+def _frames_of_other_threads() -> Iterator[FrameType]:
+    """Yield the frames that run elsewhere: the collector does not look into those."""
+    for thread, newest in sys._current_frames().items():
+        frame: FrameType | None = newest if thread != threading.get_ident() else None
+        while frame is not None:
+            yield frame
+            frame = frame.f_back
 
 
 def _is_own_frame(thing: object) -> bool:

@@ -7,7 +7,6 @@ crash reporters and debuggers show all of that.
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from typing import Any
 
@@ -29,11 +28,8 @@ def cleaned(module: Any, error: Any, scrubber: Scrubber) -> Any:
         scrubber: Knows the keys that were sent.
     """
     _take_apart(error, scrubber, sys.exc_info()[1])
-    if isinstance(error, module.RequestError):
-        error.request = None  # the caller puts the app's own request there
-        return error
-    if not isinstance(error, Exception):
-        return error
+    if isinstance(error, module.RequestError) or not isinstance(error, Exception):
+        return error  # the client puts the app's own request into the former
     if all(isinstance(part, _PLAIN) for part in (*error.args, *vars(error).values())):
         return error
     text = scrubber.text(f"{type(error).__name__}: {error}")
@@ -44,7 +40,6 @@ def _take_apart(error: BaseException | None, scrubber: Scrubber, apps: object) -
     """Strip an exception and all behind it, up to one that the app was handling already."""
     if error is None or error is apps:
         return
-    _clear_frames(error)
     behind = (error.__cause__, error.__context__, *getattr(error, "exceptions", ()))
     error.__traceback__ = error.__cause__ = error.__context__ = None
     error.args = tuple(_scrubbed(part, scrubber) for part in error.args)
@@ -53,15 +48,6 @@ def _take_apart(error: BaseException | None, scrubber: Scrubber, apps: object) -
         setattr(error, name, _scrubbed(value, scrubber))
     for other in behind:  # members of a group too: trio cancels through groups
         _take_apart(other, scrubber, apps)
-
-
-def _clear_frames(error: BaseException) -> None:
-    """Empty the frames that an exception came through: h11's form cycles with it, and linger."""
-    trace = error.__traceback__
-    while trace is not None:
-        with contextlib.suppress(RuntimeError):  # one that still runs, such as our caller's
-            trace.tb_frame.clear()
-        trace = trace.tb_next
 
 
 def _scrubbed(part: Any, scrubber: Scrubber) -> Any:

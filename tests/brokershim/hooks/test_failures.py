@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.brokershim.conftest import KEY
-from tests.brokershim.hooks.flavour import BEARER, FLAVOURS, QUICK, REFERENCE, Flavour
+from tests.brokershim.hooks.flavour import ASYNC, BEARER, FLAVOURS, QUICK, REFERENCE, Flavour
 from tests.support.misbehaviour import released
 from tests.support.provider import Provider
 
@@ -100,6 +100,26 @@ def test_connection_is_given_back_after_a_failure(flavour: Flavour, provider: Pr
             with pytest.raises(flavour.library.RequestError):
                 client.post(f"{provider.url}/{way}", headers=BEARER)
         assert client.post(provider.url, headers=BEARER).status_code == 200
+
+
+@pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning")  # as above
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <async_generator")
+@pytest.mark.parametrize("flavour", ASYNC, ids=str)
+def test_connection_of_a_loop_is_given_back_after_a_failure(
+    flavour: Flavour, provider: Provider
+) -> None:
+    one = flavour.library.Limits(max_connections=1)
+
+    async def main() -> Any:
+        async with flavour.library.AsyncClient(**QUICK, limits=one, timeout=5) as client:
+            kept: list[BaseException] = []  # and what their generators belong to
+            for way in ("bad-gzip", "half-error", "garbage"):
+                with pytest.raises(flavour.library.RequestError) as raised:
+                    await client.post(f"{provider.url}/{way}", headers=BEARER)
+                kept.append(raised.value)
+            return await client.post(provider.url, headers=BEARER)
+
+    assert flavour.run(main).status_code == 200
 
 
 @pytest.mark.parametrize("flavour", SYNC, ids=str)

@@ -139,6 +139,26 @@ def test_old_anyio_is_spoken_to_in_its_own_words(
 
 
 @each_flavour
+def test_thread_that_remembers_its_last_task_keeps_no_lease(
+    flavour: Flavour, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As workers of older anyios do: each keeps the function in a local of its loop."""
+    import anyio.to_thread as threads
+
+    real, remembered = threads.run_sync, list[Any]()
+
+    async def run_sync(work: Any, *, abandon_on_cancel: bool = False) -> Any:
+        remembered.append(work)
+        return await real(work, abandon_on_cancel=abandon_on_cancel)
+
+    monkeypatch.setattr(threads, "run_sync", run_sync)
+    flavour.ask(f"{provider.url}/forbidden")
+    assert len(remembered) == 3, "a lease, a report, another lease"
+    for work in remembered:
+        assert [cell.cell_contents for cell in work.__closure__] == [[], []]
+
+
+@each_flavour
 def test_lease_that_must_be_renewed_is_renewed_off_the_loop(
     flavour: Flavour, provider: Provider, broker: FakeBroker, clock: Clock
 ) -> None:
