@@ -95,8 +95,11 @@ class Callback(litellm.integrations.custom_logger.CustomLogger):
     log_failure_event = log_success_event
 
 litellm.callbacks = [Callback()]
-router = litellm.Router([{{"model_name": "r", "litellm_params": {{
-    "model": "openai/some-model", "api_key": "os.environ/OPENAI_API_KEY"}}}}], num_retries=0)
+key = "os.environ/OPENAI_API_KEY"
+router = litellm.Router([
+    {{"model_name": name, "litellm_params": {{"model": model, "api_key": key}}}}
+    for name, model in (("good", "openai/some-model"), ("bad", "openai/{refused}"))
+], num_retries=0)
 ask = [{{"role": "user", "content": "hello"}}]
 
 def attempt(call, **more):
@@ -110,10 +113,10 @@ def attempt(call, **more):
 attempt(litellm.completion, model="openai/some-model", caching=True)
 attempt(litellm.completion, model="openai/some-model", stream=True)
 kept.append(list(kept[-1]))
-attempt(router.completion, model="r")
+attempt(router.completion, model="good")
 attempt(litellm.completion, model="openai/{refused}")
-attempt(router.completion, model="openai/{refused}")
-attempt(litellm.completion, model="openai/some-model", api_base="http://127.0.0.1:1/v1")
+attempt(router.completion, model="bad")
+attempt(litellm.completion, model="openai/unreachable", api_base="http://127.0.0.1:1/v1")
 print([type(each).__name__ for each in kept], file=sys.stderr)
 with open("cache.pickle", "wb") as file:
     pickle.dump([kept[0], litellm.cache.cache.cache_dict], file)
@@ -136,13 +139,17 @@ print("FOUND", json.dumps([found, len(holders_of(mirrored[::-1]))]))
 @pytest.fixture(scope="module")
 def careless(home: Session) -> list[Any]:
     """Run LiteLLM with all that writes or keeps something switched on, and then search its heap."""
-    home.store()
+    host = f"--host {home.provider.host} --host 127.0.0.1:1"  # at the other nobody listens
+    assert home.run(f"brokerctl secret set openai/dev {host}", home.new_key()).status == 0
     code = _LITELLM.format(refused="out-of-bounds")
     done = home.app(code + _SEARCH.format(repository=str(_REPOSITORY)))
     assert done.status == 0, done
     kinds = done.stderr.rpartition("[")[2]
     assert kinds.startswith("'ModelResponse', 'CustomStreamWrapper', 'list', 'ModelResponse'")
     assert kinds.count("Error") == 3, kinds
+    crashes = Path(home.project, "crash.txt").read_text()
+    assert crashes.count("Incorrect API key provided: brokerref:openai/dev") >= 2
+    assert "Connection refused" in crashes
     (line,) = [each for each in done.stdout.splitlines() if each.startswith("FOUND ")]
     found: list[Any] = json.loads(line.removeprefix("FOUND "))
     return found

@@ -82,7 +82,9 @@ def test_claim_27_a_daemon_obeys_no_variable_of_the_command_that_starts_it(home:
     done = home.run("brokerctl daemon start", env={"PYTHONPATH": str(folder), **key})
     assert done.status == 0
     assert not Path(home.root, "PLANTED").exists()
-    environ = Path(f"/proc/{home.daemon_pid()}/environ").read_bytes()
+    daemon = Path(f"/proc/{home.daemon_pid()}")
+    assert b"\0-I\0" in (daemon / "cmdline").read_bytes()  # python(1): no user site either
+    environ = (daemon / "environ").read_bytes()
     assert b"PYTHONPATH" not in environ
     assert b"OPENAI_API_KEY" not in environ
     assert home.unlock().status == 0
