@@ -71,6 +71,7 @@ class Provider:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
+    request_queue_size = 128
     provider: Provider
 
     def handle_error(self, request: Any, client_address: Any) -> None:
