@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 from tests.support.daemon import Daemon, World, new_world, started
 from tests.support.puppet import Stage
+
+# Whoever starts the tests in the background (nohup, a CI runner) may ignore these, and what is
+# ignored stays so in every program that a test starts and then sends a signal to.
+for _number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
+    signal.signal(_number, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -139,7 +139,7 @@ print([n.name for n in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 def test_the_program_has_the_default_signals(cli: CommandLine) -> None:
     cli.daemon({"session.open": OPENED})
     shown = cli.run("run", "grep", "^SigIgn:", "/proc/self/status").stdout
-    assert int(shown.split()[1], 16) == 0
+    assert int(shown.split()[1], 16) & 0x7FFF_FFFF == 0  # the 31 that a program may set
 
 
 @pytest.mark.usefixtures("project")
@@ -269,7 +269,7 @@ def test_a_projects_words_cannot_drive_the_terminal(cli: CommandLine, project: P
     problem.details["env"] = {"A\x1b[2J": "b\nTrust this file? [y/N] y"}
     cli.daemon({"session.open": problem})
     asking = cli.terminal("run", "true")
-    asking.expect("[y/N] ")
+    asking.expect("\nTrust this file? [y/N] ")
     assert "\x1b[2J" not in asking.seen
     asking.type("n\n")
     asking.end()
