@@ -38,7 +38,7 @@ def measure(home: Home) -> list[Figure]:
 def _resident(pid: int) -> tuple[float, str]:
     """Return a process's resident memory in MB, and its proportional one as a note.
 
-    The daemon is not dumpable: only root may see how much of it is shared.
+    The daemon is not dumpable: only root may see how much of it is shared. macOS does not tell.
     """
     process = psutil.Process(pid)
     try:

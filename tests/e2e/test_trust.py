@@ -34,7 +34,7 @@ def test_no_is_no_and_so_is_silence(session: Session) -> None:
         command,
         3,
         "a person has to approve openai/refused for this program",
-        "run it in a terminal, or write a grant into policy.toml",
+        "…in a terminal…policy.toml",
     )
 
 
