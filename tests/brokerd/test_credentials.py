@@ -1,61 +1,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 import pytest
 
-from brokerd.blocking import Blocking
-from brokerd.credentials import FLOOR_SECONDS, Credentials, header_text
+from brokerd.credentials import FLOOR_SECONDS, header_text
 from brokerd.model import BoundedBy, Credential
-from brokerd.sealed import Sealer
-from brokershim.errors import BackendTimeout, BackendUnavailable, Locked, SecretNotFound
+from brokershim.errors import BackendTimeout, BackendUnavailable, Locked
 from tests.support.backends import FakeBackend
+from tests.support.cache import caching
 from tests.support.serving import in_a_loop, settle
-
-
-@dataclass
-class _Cache:
-    """Credentials, the backend behind them, and the time."""
-
-    backend: FakeBackend
-    credentials: Credentials
-    now: float = 1000.0
-
-    async def get(self) -> bytes:
-        _, credential = await self.credentials.get("a")
-        return credential.value
-
-    def asked(self, times: int = 1) -> list[asyncio.Task[bytes]]:
-        return [asyncio.get_running_loop().create_task(self.get()) for _ in range(times)]
-
-    async def is_reading(self) -> None:
-        """Wait until a fetch has read its key, and stands before the gate."""
-        assert await asyncio.to_thread(self.backend.reading.acquire, timeout=5)
-
-
-@asynccontextmanager
-async def _cache(backend: FakeBackend, deadline: float = 5.0) -> AsyncGenerator[_Cache]:
-    blocking, sealer = Blocking(deadline), Sealer()
-
-    def now() -> float:
-        return found.now
-
-    credentials = Credentials({"fake": backend}, lambda _: "fake", sealer, blocking, now)
-    found = _Cache(backend, credentials)
-    try:
-        yield found
-    finally:
-        backend.gate.set()
-        blocking.close()
-        sealer.close()
 
 
 @in_a_loop
 async def test_a_key_is_fetched_once_and_then_kept() -> None:
-    async with _cache(FakeBackend()) as cache:
+    async with caching(FakeBackend()) as cache:
         secret, credential = await cache.credentials.get("a")
         assert (secret.name, credential.value, credential.version) == ("a", b"key-1", "1")
         assert await cache.credentials.get("a") == (secret, credential)
@@ -64,7 +23,7 @@ async def test_a_key_is_fetched_once_and_then_kept() -> None:
 
 @in_a_loop
 async def test_what_is_kept_is_sealed() -> None:
-    async with _cache(FakeBackend()) as cache:
+    async with caching(FakeBackend()) as cache:
         await cache.get()
         kept = cache.credentials._kept["a"]
         assert kept.credential.value == b""
@@ -75,7 +34,7 @@ async def test_what_is_kept_is_sealed() -> None:
 async def test_of_a_hundred_who_ask_at_once_one_fetches() -> None:
     backend = FakeBackend()
     backend.gate.clear()
-    async with _cache(backend) as cache:
+    async with caching(backend) as cache:
         callers = cache.asked(100)
         await cache.is_reading()
         backend.gate.set()
@@ -88,7 +47,7 @@ async def test_of_a_hundred_who_ask_at_once_one_fetches() -> None:
 async def test_a_caller_that_gives_up_does_not_take_the_others_key_away() -> None:
     backend = FakeBackend()
     backend.gate.clear()
-    async with _cache(backend) as cache:
+    async with caching(backend) as cache:
         first, second = cache.asked(2)
         await cache.is_reading()
         first.cancel()
@@ -103,7 +62,7 @@ async def test_a_caller_that_gives_up_does_not_take_the_others_key_away() -> Non
 @in_a_loop
 async def test_a_failure_is_everybodys_and_is_not_kept(failure: Locked) -> None:
     backend = FakeBackend(failure=failure)
-    async with _cache(backend) as cache:
+    async with caching(backend) as cache:
         for caller in cache.asked(3):
             with pytest.raises(type(failure)):
                 await caller
@@ -115,14 +74,14 @@ async def test_a_failure_is_everybodys_and_is_not_kept(failure: Locked) -> None:
 async def test_a_backend_that_takes_too_long_is_given_up() -> None:
     backend = FakeBackend()
     backend.gate.clear()
-    async with _cache(backend, deadline=0.05) as cache:
+    async with caching(backend, deadline=0.05) as cache:
         with pytest.raises(BackendTimeout, match="the backend of a"):
             await cache.get()
 
 
 @in_a_loop
 async def test_a_changed_key_is_fetched_at_once() -> None:
-    async with _cache(FakeBackend()) as cache:
+    async with caching(FakeBackend()) as cache:
         await cache.get()
         cache.backend.rotate()
         assert await cache.get() == b"key-2"
@@ -130,135 +89,8 @@ async def test_a_changed_key_is_fetched_at_once() -> None:
 
 
 @in_a_loop
-async def test_a_change_during_a_fetch_is_not_lost() -> None:
-    backend = FakeBackend()
-    backend.gate.clear()
-    async with _cache(backend) as cache:
-        first = cache.asked()[0]
-        await cache.is_reading()  # it has the old key in its hands
-        backend.rotate()
-        joined = cache.asked(3)
-        await settle()
-        backend.gate.set()
-        assert await asyncio.gather(first, *joined) == [b"key-2"] * 4
-        assert await cache.get() == b"key-2"
-        assert backend.fetches == 2
-
-
-@in_a_loop
-async def test_a_removal_during_a_fetch_is_not_lost() -> None:
-    backend = FakeBackend()
-    backend.gate.clear()
-    async with _cache(backend) as cache:
-        caller = cache.asked()[0]
-        await cache.is_reading()
-        backend.rotate(key=None)
-        backend.gate.set()
-        with pytest.raises(SecretNotFound):
-            await caller
-
-
-@in_a_loop
-async def test_a_key_is_not_handed_out_after_the_store_was_locked() -> None:
-    backend = FakeBackend()
-    backend.gate.clear()
-    async with _cache(backend) as cache:
-        caller = cache.asked()[0]
-        await cache.is_reading()
-        backend.version += 1  # as the embedded store's revision does
-        backend.failure = Locked("the store is locked")
-        cache.credentials.clear()
-        backend.gate.set()
-        with pytest.raises(Locked):
-            await caller
-
-
-@in_a_loop
-async def test_a_key_that_changes_all_the_time_is_given_up() -> None:
-    backend = FakeBackend()
-    async with _cache(backend) as cache:
-        real = backend.fetch
-
-        def fetch(name: str) -> Credential:
-            backend.version += 1
-            return real(name)
-
-        backend.fetch = fetch  # type: ignore[method-assign]
-        with pytest.raises(BackendUnavailable, match="changed whenever"):
-            await cache.get()
-        assert backend.fetches == 3
-
-
-@in_a_loop
-async def test_a_refused_key_is_fetched_again() -> None:
-    async with _cache(FakeBackend()) as cache:
-        await cache.get()
-        cache.credentials.forget("a", "1")
-        await cache.get()
-        assert cache.backend.fetches == 2
-
-
-@in_a_loop
-async def test_a_late_report_of_an_old_key_harms_no_new_one() -> None:
-    async with _cache(FakeBackend()) as cache:
-        await cache.get()
-        cache.backend.rotate()
-        await cache.get()
-        for version in ("1", "0", "3", ""):
-            cache.credentials.forget("a", version)
-        cache.credentials.forget("b", "2")
-        await cache.get()
-        assert cache.backend.fetches == 2
-
-
-@in_a_loop
-async def test_a_report_during_a_fetch_is_not_lost() -> None:
-    """The key that is on its way may be the one that was just refused."""
-    backend = FakeBackend()
-    backend.gate.clear()
-    async with _cache(backend) as cache:
-        caller = cache.asked()[0]
-        await cache.is_reading()
-        cache.credentials.forget("a", "1")
-        backend.keys["a"] = b"key-2"  # a backend that cannot tell: its revision stays
-        backend.gate.set()
-        assert await caller == b"key-2"
-        assert await cache.get() == b"key-2"
-        assert backend.fetches == 2
-
-
-@in_a_loop
-async def test_a_report_of_another_version_during_a_fetch_costs_no_second_one() -> None:
-    backend = FakeBackend()
-    backend.gate.clear()
-    async with _cache(backend) as cache:
-        caller = cache.asked()[0]
-        await cache.is_reading()
-        cache.credentials.forget("a", "0")
-        backend.gate.set()
-        assert await caller == b"key-1"
-        assert await cache.get() == b"key-1"
-        assert backend.fetches == 1
-
-
-@in_a_loop
-async def test_a_report_is_about_the_fetch_that_runs_and_no_later_one() -> None:
-    backend = FakeBackend(failure=BackendUnavailable("away"))
-    async with _cache(backend) as cache:
-        caller = cache.asked()[0]
-        await asyncio.sleep(0)
-        cache.credentials.forget("a", "1")
-        with pytest.raises(BackendUnavailable):
-            await caller
-        backend.failure = None
-        await cache.get()
-        await cache.get()
-        assert backend.fetches == 1
-
-
-@in_a_loop
 async def test_a_dying_key_is_fetched_again_before_it_dies() -> None:
-    async with _cache(FakeBackend()) as cache:
+    async with caching(FakeBackend()) as cache:
         ends = cache.now + 100.0
         cache.backend.life = lambda: ends
         await cache.get()
@@ -273,7 +105,7 @@ async def test_a_dying_key_is_fetched_again_before_it_dies() -> None:
 
 @in_a_loop
 async def test_a_key_with_a_life_below_the_floor_costs_one_fetch_for_each_request() -> None:
-    async with _cache(FakeBackend()) as cache:
+    async with caching(FakeBackend()) as cache:
         cache.backend.life = lambda: cache.now + FLOOR_SECONDS / 2
         assert await cache.get() == b"key-1"
         assert cache.backend.fetches == 1
@@ -283,7 +115,7 @@ async def test_a_key_with_a_life_below_the_floor_costs_one_fetch_for_each_reques
 async def test_what_was_minted_for_one_lease_is_never_shared_or_kept() -> None:
     backend = FakeBackend(minting=True)
     backend.gate.clear()
-    async with _cache(backend) as cache:
+    async with caching(backend) as cache:
         callers = cache.asked(20)
         await cache.is_reading()
         backend.gate.set()
@@ -295,7 +127,7 @@ async def test_what_was_minted_for_one_lease_is_never_shared_or_kept() -> None:
 
 @in_a_loop
 async def test_nothing_is_kept_after_clear() -> None:
-    async with _cache(FakeBackend()) as cache:
+    async with caching(FakeBackend()) as cache:
         await cache.get()
         cache.credentials.clear()
         assert cache.credentials._kept == {}
@@ -305,7 +137,7 @@ async def test_nothing_is_kept_after_clear() -> None:
 
 @in_a_loop
 async def test_a_description_alone_fetches_no_key() -> None:
-    async with _cache(FakeBackend()) as cache:
+    async with caching(FakeBackend()) as cache:
         assert (await cache.credentials.describe("a")).name == "a"
         assert cache.backend.fetches == 0
 

@@ -1,10 +1,8 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import stat
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,18 +10,7 @@ import pytest
 
 from brokerd.listener import Listener
 from brokershim.errors import AlreadyRunning, InsecurePath
-from tests.support.daemon import (
-    PLAIN_UID,
-    Daemon,
-    World,
-    failure_to_start,
-    new_world,
-    own_python,
-    plain_python,
-    started,
-    started_as_plain_user,
-)
-from tests.support.puppet import Stage
+from tests.support.daemon import PLAIN_UID
 from tests.support.require import require_root
 
 
@@ -223,92 +210,3 @@ def test_a_path_longer_than_an_address(tmp_path: Path) -> None:
     assert listener.is_ours()
     _end(listener)
     assert not os.path.lexists(path)
-
-
-# The daemon itself.
-
-
-def test_a_daemon_in_folders_with_long_names_is_reached() -> None:
-    with new_world(long=True) as world, started(world) as daemon:
-        assert len(world.socket) > 108
-        assert daemon.call("daemon.status")["pid"] == daemon.pid
-
-
-def test_a_hardened_daemon_of_a_plain_user_is_reached_in_folders_with_long_names() -> None:
-    """Its /proc/self/fd, by way of which it binds, belongs to root then."""
-    require_root()
-    with (
-        new_world(PLAIN_UID, long=True) as world,
-        started_as_plain_user(world) as daemon,
-        Stage(world) as stage,
-    ):
-        puppet = stage.enter_as(PLAIN_UID, plain_python())
-        assert puppet.call("daemon.status")["pid"] == daemon.pid
-
-
-def test_of_ten_daemons_started_together_one_serves(world: World) -> None:
-    command = [*own_python(), "-m", "brokerd"]
-    found: list[Daemon] = []
-    threads = [
-        threading.Thread(target=lambda: found.append(Daemon(world, command))) for _ in range(10)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    serving = [each for each in found if each.first_words == "ready"]
-    others = [each for each in found if each not in serving]
-    assert len(serving) == 1
-    for each in others:
-        with pytest.raises(AlreadyRunning):
-            each.raise_if_not_ready()
-        assert each.process.returncode == AlreadyRunning.exit_status
-    assert serving[0].call("daemon.status")["pid"] == serving[0].pid
-    serving[0].stop()
-    assert len(world.events("daemon.started")) == 1
-
-
-def test_a_daemon_takes_the_place_of_one_that_was_killed(world: World) -> None:
-    with started(world) as first:
-        first.kill()
-        assert os.path.lexists(world.socket)
-    with started(world) as second:
-        assert second.call("daemon.status")["pid"] == second.pid
-
-
-def test_a_daemon_whose_socket_was_removed_stops_by_itself(daemon: Daemon) -> None:
-    os.unlink(daemon.world.socket)
-    assert daemon.process.wait(5) == 0
-    assert daemon.world.events("daemon.stopped")
-    assert daemon.log.count("the socket was removed or replaced") == 1
-
-
-def test_a_daemon_whose_folder_was_removed_stops_by_itself(daemon: Daemon) -> None:
-    os.rename(daemon.world.runtime, daemon.world.root / "away")
-    assert daemon.process.wait(5) == 0
-
-
-def test_a_daemon_cannot_start_in_a_loose_folder(world: World) -> None:
-    world.runtime.mkdir(mode=0o755)
-    error = failure_to_start(world)
-    assert isinstance(error, InsecurePath)
-    assert str(world.runtime) in error.message
-    assert error.hint == f"chmod 0700 {world.runtime}"
-
-
-@pytest.mark.parametrize("folder", ["config", "state"])
-def test_a_daemon_cannot_start_with_loose_files(world: World, folder: str) -> None:
-    place = world.root / folder / "brokerctl"
-    place.mkdir(exist_ok=True)
-    place.chmod(0o755)
-    error = failure_to_start(world)
-    assert isinstance(error, InsecurePath)
-    assert str(place) in error.message
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_in_order(world: World, number: int) -> None:
-    with started(world) as daemon:
-        os.kill(daemon.pid, number)
-        daemon.stop()
-    assert [each["event"] for each in world.events()] == ["daemon.started", "daemon.stopped"]

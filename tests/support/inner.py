@@ -67,6 +67,10 @@ class Inner:
         await found.call("session.open", program="/bin/true", env=env)
         return found
 
+    async def is_fetching(self) -> None:
+        """Wait until a fetch has read its key, and stands before the backend's gate."""
+        assert await asyncio.to_thread(self.backend.reading.acquire, timeout=5)
+
     def endings(self) -> dict[str, str]:
         """Return why each lease ended, as the audit says it."""
         return {each["lease"]: each["reason"] for each in self.world.events("lease.ended")}

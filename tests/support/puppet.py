@@ -19,6 +19,12 @@ from tests.support.daemon import PACKAGES, World, own_python, plain_path, wait_u
 
 _MAIN = Path(__file__).with_name("puppet_main.py")
 _SECONDS = 20.0
+_MEET = """
+meet = socket.socket(socket.AF_UNIX)
+meet.bind(given["path"])
+meet.listen()
+os.chmod(given["path"], 0o777)
+"""
 
 
 class Puppet:
@@ -70,6 +76,18 @@ class Puppet:
         """Let it execute the program of a puppet anew, and return what came of it."""
         code = "import sys; os.execv(sys.executable, sys.orig_argv)"
         return self._stage.enter_from(lambda: self.order_only(code))
+
+    def pass_on(self, name: str, stranger: Puppet) -> None:
+        """Pass a socket to another process, which calls it ``passed``."""
+        with tempfile.TemporaryDirectory(prefix="passing-") as folder:
+            os.chmod(folder, 0o777)
+            path = os.path.join(folder, "meet")
+            self.do(_MEET, path=path)
+            stranger.do(
+                "met = socket.socket(socket.AF_UNIX); met.connect(given['path'])", path=path
+            )
+            self.do(f"socket.send_fds(meet.accept()[0], [b'x'], [{name}.fileno()])")
+        stranger.do("passed = socket.socket(fileno=socket.recv_fds(met, 1, 1)[1][0])")
 
     def cut(self, number: int = signal.SIGKILL) -> None:
         """End it by a signal, and wait until it has; a zombie has."""
