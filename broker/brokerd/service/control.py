@@ -58,10 +58,12 @@ class Control:
     async def stop(self, caller: Caller) -> dict[str, Any]:
         """End the daemon, once this reply is on its way."""
         peer = caller.peer
-        await self._parts.audit.record(
-            "daemon.stopping", pid=peer.pid, executable=peer.executable()
-        )
-        self._facts.stop()
+        try:
+            await self._parts.audit.record(
+                "daemon.stopping", pid=peer.pid, executable=peer.executable()
+            )
+        finally:  # an end is never held up
+            self._facts.stop()
         return {}
 
     async def head(self, caller: Caller) -> dict[str, Any]:
