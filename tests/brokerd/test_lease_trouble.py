@@ -86,3 +86,20 @@ async def test_the_daemon_ends_in_order_though_nothing_can_be_audited(
             await inner.running
         assert "the end of the daemon is not in the audit" in caplog.text
         assert "the end of session" in caplog.text
+
+
+@in_a_loop
+async def test_what_ends_something_is_done_though_it_cannot_be_audited(granted: World) -> None:
+    async with inner_daemon(granted) as inner:
+        client, other = await inner.holder(), await inner.client()
+        lease = await client.lease()
+        with mock.patch.object(inner.daemon._audit_log, "append", _refuse):
+            with pytest.raises(AuditUnavailable):
+                await other.call("lease.revoke", all=True)
+            assert (await client.hears())["params"]["lease"] == lease
+            with pytest.raises(AuditUnavailable):
+                await other.call("store.lock")
+            with pytest.raises(AuditUnavailable):
+                await other.call("daemon.stop")
+            await inner.running
+        assert await client.is_over()
