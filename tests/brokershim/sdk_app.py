@@ -7,6 +7,7 @@ runs in the tests' own environment, and in those of other LiteLLM versions.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 from collections.abc import Awaitable, Callable
@@ -319,6 +320,7 @@ async def main() -> None:
         except Exception as error:  # noqa: BLE001 - the test shows it
             kept.things.append(error)
             results[name] = f"failed: {type(error).__name__}: {error}"
+    gc.collect()  # an exception that LiteLLM swallowed, and aiohttp keeps, in a cycle with it
     callbacks = sum(isinstance(it, tuple) and it[0] == "callback" for it in kept.things)
     kept.report(results=results, callbacks=callbacks, kept=len(kept.things))
 

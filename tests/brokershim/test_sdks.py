@@ -7,6 +7,7 @@ check is looked at. The slow ones are the same, in environments with other LiteL
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -25,7 +26,6 @@ NEEDLE = "sk-test-0123456789abcdef"
 OPEN_KEY = "another-key-0123456789"
 HELLO = "hello there"
 REFERENCE = "brokerref:openai/dev"
-DENIED = "PermissionDeniedError: Error code: 403 -"
 REFUSED = "brokerctl: openai/dev may not be sent to localhost:"
 EXPECTED: dict[str, tuple[str, int]] = {
     "litellm_completion": (HELLO, 1),
@@ -35,7 +35,7 @@ EXPECTED: dict[str, tuple[str, int]] = {
     "litellm_anthropic": (HELLO, 1),
     "litellm_aanthropic_stream": (HELLO, 1),
     "litellm_messages": (HELLO, 1),
-    "litellm_embedding": ("[0.5, 0.25]", 2),
+    "litellm_embedding": ("0.5, 0.25", 2),
     "litellm_transcription": ("hello", 1),
     "litellm_gemini": (f"wrong key {REFERENCE}", 1),
     "litellm_router": (HELLO, 2),
@@ -59,7 +59,7 @@ EXPECTED: dict[str, tuple[str, int]] = {
         1,
     ),
 }
-"""For each check a text that it must give, and how often."""
+"""For each check a pattern that it must give, and how often."""
 
 
 class Ran(NamedTuple):
@@ -121,9 +121,9 @@ def test_every_check_is_expected_to_give_something() -> None:
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("check", EXPECTED)
 def test_check(ran: Ran, check: str) -> None:
-    text, count = EXPECTED[check]
+    pattern, count = EXPECTED[check]
     result: str = ran.report["results"][check]
-    assert result.count(text) == count, result
+    assert len(re.findall(pattern, result)) == count, result
     assert NEEDLE not in result
 
 

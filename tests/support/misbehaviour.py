@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import json
 import threading
 from collections.abc import Callable
 
@@ -35,7 +36,8 @@ def _echo(asked: Asked) -> Answer:
 def _repeat(asked: Asked) -> Answer:
     key = _secret(asked)
     coded = base64.b64encode(f"user:{key}".encode()).decode()
-    return Answer(401, f"wrong key {key}, or {coded}; you sent {asked.headers}".encode(), TEXT)
+    text = f"wrong key {key}, or {coded}; you sent {asked.headers}"
+    return Answer(401, json.dumps({"error": {"message": text}}).encode())
 
 
 def _zipped(asked: Asked) -> Answer:
