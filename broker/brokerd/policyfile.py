@@ -15,6 +15,7 @@ from brokershim.ownership import OTHERS_WRITE, read_private
 
 _KEYS = {"secrets", "project", "sha256", "folder", "unsafe_any_session", "max_ttl", "approval"}
 Stamp = tuple[int, ...] | None
+_UNREAD: Stamp = ()
 
 
 class PolicyFile:
@@ -42,7 +43,8 @@ class PolicyFile:
         """
         stamp = self.stamp()
         if stamp != self._stamp:
-            self.last_read = Policy()
+            # What was refused once, and is put right, looks as it did before: read it again then.
+            self.last_read, self._stamp = Policy(), _UNREAD
             self.last_read = parse(self.path, read_toml(self.path))
             self._stamp = stamp
         return self.last_read
