@@ -152,20 +152,30 @@ def test_claim_21_a_redirect_takes_the_reference_only(
     assert _got(far, key) is None
 
 
-def test_claim_21_no_header_and_no_name_in_tls_leads_elsewhere(
+def test_claim_21_no_other_name_in_the_request_leads_elsewhere(
     home: Session, near: Provider
 ) -> None:
-    """Behind one address stand many names: a shared front hands a request on by these two."""
+    """Behind one address stand many names: a shared front hands a request on by what it reads."""
     key = _bind(home, _host(near))
     ends = _ends(
         home,
         {"url": near.url, "headers": {"host": "attacker.example"}},
         {"url": near.url, "headers": {"HOST": "attacker.example:443"}},
         {"url": near.url, "extensions": {"sni_hostname": "attacker.example"}},
+        {"url": near.url, "extensions": {"target": "https://attacker.example/"}},
+        {"url": near.url, "extensions": {"target": f"http://{_host(near)}@attacker.example/"}},
+        {"url": near.url, "extensions": {"target": "attacker.example:443"}},
     )
-    assert ends == ["refused"] * 12
+    assert ends == ["refused"] * 24
     assert _got(near, key) is None
-    assert _ends(home, {"url": near.url, "headers": {"host": _host(near)}}) == [200] * 4
+    fine = {"url": near.url, "headers": {"host": _host(near)}}
+    ends = _ends(
+        home,
+        fine,
+        {**fine, "extensions": {"target": "/elsewhere"}},
+        {**fine, "extensions": {"target": f"{near.url}/elsewhere"}},
+    )
+    assert ends == [200] * 12
 
 
 def test_claim_21_without_tls_it_goes_to_this_machine_only(home: Session) -> None:

@@ -54,7 +54,8 @@ def _other_names(request: Any) -> Iterator[str]:
     """Yield the hosts that a request names besides its URL's.
 
     Behind one address stand many: a shared front hands a request on by its Host header (RFC 9110,
-    section 7.2), or by the name in TLS (RFC 6066, section 3), to whoever rents that name.
+    section 7.2), by the whole URL in its first line (RFC 9112, section 3.2.2), or by the name in
+    TLS (RFC 6066, section 3), to whoever rents that name.
     """
     netloc = request.url.netloc
     for name, value in request.headers.raw:
@@ -62,7 +63,14 @@ def _other_names(request: Any) -> Iterator[str]:
             yield name_in(value.decode("latin-1"))
     sni = request.extensions.get("sni_hostname")
     if sni:
-        yield sni.decode("latin-1") if isinstance(sni, bytes) else str(sni)
+        yield _text(sni)
+    line = _text(request.extensions.get("target", "/"))
+    if not line.startswith("/"):
+        yield name_in(line.partition("://")[2].partition("/")[0] or line)
+
+
+def _text(value: Any) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
 def replayable(module: Any, request: Any) -> bool:
