@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,26 +47,13 @@ EXPECTED: dict[str, tuple[str, int]] = {
     "openai_more": (HELLO, 1),
     "openai_azure": (f"wrong key {REFERENCE}", 1),
     "openai_repeated_key": (f"wrong key {REFERENCE}", 2),
-    "openai_refusal": (
-        f"PermissionDeniedError: Error code: 403 - {{'error': {{'message': '{REFUSED}",
-        1,
-    ),
+    "openai_refusal": (f"PermissionDeniedError: .*{REFUSED}", 1),
     "openai_rotated": (HELLO, 1),
     "anthropic_messages": (HELLO, 3),
     "anthropic_repeated_key": (f"wrong key {REFERENCE}", 1),
-    "anthropic_refusal": (
-        f"PermissionDeniedError: Error code: 403 - {{'error': {{'message': '{REFUSED}",
-        1,
-    ),
+    "anthropic_refusal": (f"PermissionDeniedError: .*{REFUSED}", 1),
 }
 """For each check a pattern that it must give, and how often."""
-
-
-class Ran(NamedTuple):
-    """What the app reported, and what the provider saw."""
-
-    report: dict[str, Any]
-    asked: list[Asked]
 
 
 class Rotating:
@@ -90,60 +77,71 @@ class Rotating:
         return Answer(401, json.dumps(body).encode())
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
+def test_every_check_is_expected_to_give_something() -> None:
+    assert EXPECTED.keys() == CHECKS.keys()
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize(
+    "environment",
+    [
         "",
         pytest.param(".venv-oldest", marks=pytest.mark.slow),
         pytest.param(".venv-newest", marks=pytest.mark.slow),
     ],
     ids=["tested", "oldest", "newest"],
 )
-def ran(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
+def test_sdks_work_and_never_see_a_key(environment: str, tmp_path: Path) -> None:
+    """One test and not thirty: the app takes a while, and would be run in each worker."""
     executable = sys.executable
-    if request.param:
-        python = ROOT / request.param / "bin" / "python"
+    if environment:
+        python = ROOT / environment / "bin" / "python"
         executable = require_program(str(python), "make setup-full")
-    with FakeBroker(tmp_path_factory.mktemp("broker")) as broker:
+    report, asked = ran(executable, tmp_path)
+    assert unexpected(report["results"]) == {}
+    assert_every_request_had_a_key(asked)
+    assert_refused_key_was_sent_once_and_then_the_new_one(asked)
+    assert_key_is_nowhere(report)
+
+
+def ran(executable: str, folder: Path) -> tuple[dict[str, Any], list[Asked]]:
+    """Return what the app reported, and what the provider saw."""
+    with FakeBroker(folder) as broker:
         broker.secrets["openai/dev"] = Entry(f"{NEEDLE}-0", version="0")
         broker.secrets["left/open"] = Entry(OPEN_KEY)
         with Provider(Rotating(broker)) as provider:
             app = ("-m", "tests.brokershim.sdk_app", provider.url)
             quiet = {"LITELLM_LOCAL_MODEL_COST_MAP": "True"}
             report = searched(broker, NEEDLE, *app, executable=executable, **quiet)
-            yield Ran(report, list(provider.asked))
+            return report, list(provider.asked)
 
 
-def test_every_check_is_expected_to_give_something() -> None:
-    assert EXPECTED.keys() == CHECKS.keys()
+def unexpected(results: dict[str, str]) -> dict[str, str]:
+    """Return the results that are not as expected."""
+    return {
+        name: result
+        for name, result in results.items()
+        for pattern, count in [EXPECTED[name]]
+        if len(re.findall(pattern, result)) != count or NEEDLE in result
+    }
 
 
-@pytest.mark.timeout(240)
-@pytest.mark.parametrize("check", EXPECTED)
-def test_check(ran: Ran, check: str) -> None:
-    pattern, count = EXPECTED[check]
-    result: str = ran.report["results"][check]
-    assert len(re.findall(pattern, result)) == count, result
-    assert NEEDLE not in result
-
-
-def test_every_request_had_a_key_and_none_a_reference(ran: Ran) -> None:
-    assert len(ran.asked) > len(EXPECTED)
-    for asked in ran.asked:
+def assert_every_request_had_a_key(seen: list[Asked]) -> None:
+    assert len(seen) > len(EXPECTED)
+    for asked in seen:
         key = key_of(asked)
         assert key.startswith(NEEDLE) or key == OPEN_KEY
         assert "brokerref:" not in f"{asked.headers} {asked.target}"
 
 
-def test_refused_key_was_sent_once_and_then_the_new_one(ran: Ran) -> None:
-    for way in "abcde":
-        keys = [key_of(asked) for asked in ran.asked if f"/rotate-{way}/" in asked.target]
-        number = "abcde".index(way)
+def assert_refused_key_was_sent_once_and_then_the_new_one(seen: list[Asked]) -> None:
+    for number, way in enumerate("abcde"):
+        keys = [key_of(asked) for asked in seen if f"/rotate-{way}/" in asked.target]
         assert keys == [f"{NEEDLE}-{number}", f"{NEEDLE}-{number + 1}"]
 
 
-def test_key_is_nowhere_in_the_app(ran: Ran) -> None:
-    assert ran.report["control"] == 1, "a key that is there is found"
-    assert ran.report["callbacks"] > 20, "LiteLLM's callbacks were kept"
-    assert ran.report["found"] == []
-    assert NEEDLE not in ran.report["stderr"]
+def assert_key_is_nowhere(report: dict[str, Any]) -> None:
+    assert report["control"] == 1, "a key that is there is found"
+    assert report["callbacks"] > 20, "LiteLLM's callbacks were kept"
+    assert report["found"] == []
+    assert NEEDLE not in report["stderr"]

@@ -57,7 +57,7 @@ def searched(
         assert app.stdout is not None
         while app.stdout.readline() not in ("ready\n", ""):
             pass  # LiteLLM prints advice
-        out, _ = app.communicate(needle[::-1] + "\n", timeout=100)
+        out, _ = app.communicate(needle[::-1] + "\n", timeout=200)
         errors.seek(0)
         said = errors.read()
     assert app.returncode == 0, said
