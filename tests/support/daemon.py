@@ -209,7 +209,7 @@ class Daemon:
         """End it as a service manager does, and look at how it went."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(_END_SECONDS) == 0, self.log
+        assert self.process.wait(_END_SECONDS) == 0, (self.process.returncode, self.log)
         self._look_back()
         assert not os.path.lexists(self.world.socket)
 
@@ -225,7 +225,7 @@ class Daemon:
         self.process.wait(_END_SECONDS)
 
     def _look_back(self) -> None:
-        assert not os.path.exists(f"/proc/{self.pid}")
+        assert self.process.returncode is not None  # waited for: it is gone
         assert not [word for word in _UNHANDLED if word in self.log], self.log
 
     def descriptors(self) -> int:

@@ -8,12 +8,14 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from brokerd.peer import Pin
 from brokershim.errors import from_wire
 from tests.support.daemon import PACKAGES, World, own_python, plain_path, wait_until
 
@@ -35,6 +37,8 @@ class Puppet:
         self._string = string
         self._lines = string.makefile("rb")
         self.pid = int(json.loads(self._lines.readline())["pid"])
+        # Pinned: some tests have numbers used again, and must not kill who has this one then.
+        self._pin = Pin(self.pid, _watch(self.pid))
 
     def do(self, code: str, **given: Any) -> None:
         """Carry out statements; ``given`` holds what is given."""
@@ -91,13 +95,18 @@ class Puppet:
 
     def cut(self, number: int = signal.SIGKILL) -> None:
         """End it by a signal, and wait until it has; a zombie has."""
+        assert self._pin.alive()
         os.kill(self.pid, number)
-        wait_until(lambda: _state(self.pid) in ("", "Z"))
+        self.is_gone()
 
     def exit(self, status: int = 0) -> None:
         """Let it end by itself."""
         self.order_only(f"os._exit({status})")
-        wait_until(lambda: _state(self.pid) in ("", "Z"))
+        self.is_gone()
+
+    def is_gone(self) -> None:
+        """Wait until it has ended; a zombie has."""
+        wait_until(lambda: not self._pin.alive())
 
     def order_only(self, code: str) -> None:
         """Have it do something that it will not come back from."""
@@ -120,8 +129,9 @@ class Puppet:
 
     def close(self) -> None:
         """End it if it lives, whatever it does."""
-        if _state(self.pid) not in ("", "Z"):
+        if self._pin.alive():
             os.kill(self.pid, signal.SIGKILL)
+        self._pin.close()
         self._lines.close()
         self._string.close()
 
@@ -201,9 +211,10 @@ class Stage:
         self._folder.cleanup()
 
 
-def _state(pid: int) -> str:
-    """Return a process's state as /proc/PID/stat has it, empty where there is none."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0].decode()
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
+def _watch(pid: int) -> int:
+    """Return a descriptor that becomes readable when the process ends."""
+    if sys.platform == "darwin":
+        from brokerd.peer._darwin import _exit_watch
+
+        return _exit_watch(pid)
+    return os.pidfd_open(pid)

@@ -40,7 +40,7 @@ class Raw:
         """Return the next line; one that is empty says that the connection is over."""
         try:
             line = self._lines.readline()
-        except ConnectionResetError:
+        except ConnectionError:
             line = b""
         found = json.loads(line or b"{}")
         assert isinstance(found, dict)

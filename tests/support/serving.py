@@ -80,7 +80,7 @@ class Talk:
         """Return the next line, empty at the end."""
         try:
             line = await asyncio.wait_for(self.reader.readline(), _SECONDS)
-        except ConnectionResetError:
+        except ConnectionError:
             line = b""
         found = json.loads(line or b"{}")
         assert isinstance(found, dict)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from unittest import mock
 
 import pytest
 
 from tests.support.door import Door, open_descriptors
-from tests.support.pids import fork_with_pid, require_a_choice_of_pids
+from tests.support.pids import fork_with_pid, with_a_chosen_pid
 from tests.support.puppet import Puppet, Stage
 
 
@@ -64,42 +65,47 @@ def test_a_closed_peer_is_gone_and_has_no_ancestors(door: Door, caller: Puppet) 
 
 
 def test_a_number_that_now_means_another_process_is_not_the_caller(
-    door: Door, caller: Puppet, stage: Stage
+    door: Door, stage: Stage
 ) -> None:
     """The attack: die, and hope that a process inside somebody's session gets the number."""
-    require_a_choice_of_pids()
-    found, _ = door.let_in(caller)
-    caller.exit()
-    stage.reap()
-    successor = fork_with_pid(stage.enter(), caller.pid)
-    assert os.path.exists(f"/proc/{caller.pid}")
-    assert not found.alive()
-    assert list(found.ancestors()) == [caller.pid]  # its stat file is not read by number again
-    again, _ = door.let_in(successor)
-    assert (again.pid, again.start) != (found.pid, found.start)
-    assert again.alive()
+
+    def scene() -> None:
+        caller = stage.enter()
+        found, _ = door.let_in(caller)
+        caller.exit()
+        stage.reap()
+        successor = fork_with_pid(stage.enter(), caller.pid)
+        assert os.path.exists(f"/proc/{caller.pid}")
+        assert not found.alive()
+        assert list(found.ancestors()) == [caller.pid]  # its file is not opened by number again
+        again, _ = door.let_in(successor)
+        assert (again.pid, again.start) != (found.pid, found.start)
+        assert again.alive()
+
+    with_a_chosen_pid(scene)
 
 
-def test_a_reused_number_in_the_middle_of_a_chain_is_not_followed(
-    door: Door, stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_reused_number_in_the_middle_of_a_chain_is_not_followed(door: Door, stage: Stage) -> None:
     """A parent may end, and its number be another's, before its own parent is asked for."""
-    require_a_choice_of_pids()
-    top, elsewhere = stage.enter(), stage.enter()
-    middle = top.fork()
-    caller = middle.fork()
-    found, _ = door.let_in(caller)
     real_open = os.open
 
-    def open_late(path: str, flags: int) -> int:
-        if path == f"/proc/{middle.pid}/stat":
-            middle.exit()
-            top.do("os.wait()")
-            fork_with_pid(elsewhere, middle.pid)
-        return real_open(path, flags)
+    def scene() -> None:
+        top, elsewhere = stage.enter(), stage.enter()
+        middle = top.fork()
+        caller = middle.fork()
+        found, _ = door.let_in(caller)
 
-    monkeypatch.setattr(os, "open", open_late)
-    assert list(found.ancestors()) == [caller.pid, middle.pid]
+        def open_late(path: str, flags: int) -> int:
+            if path == f"/proc/{middle.pid}/stat":
+                middle.exit()
+                top.do("os.wait()")
+                fork_with_pid(elsewhere, middle.pid)
+            return real_open(path, flags)
+
+        with mock.patch("os.open", open_late):
+            assert list(found.ancestors()) == [caller.pid, middle.pid]
+
+    with_a_chosen_pid(scene)
 
 
 def test_looking_at_ancestors_costs_no_descriptor(door: Door, caller: Puppet) -> None:
