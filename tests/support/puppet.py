@@ -211,10 +211,10 @@ class Stage:
         self._folder.cleanup()
 
 
-def _watch(pid: int) -> int:
-    """Return a descriptor that becomes readable when the process ends."""
-    if sys.platform == "darwin":
-        from brokerd.peer._darwin import _exit_watch
+if sys.platform == "darwin":
+    from brokerd.peer._darwin import _exit_watch as _watch
+else:
 
-        return _exit_watch(pid)
-    return os.pidfd_open(pid)
+    def _watch(pid: int) -> int:
+        """Return a descriptor that becomes readable when the process ends."""
+        return os.pidfd_open(pid)
