@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, cast, get_args
 
+from brokerd.table import Table
 from brokershim.errors import ConfigError
 from brokershim.ownership import OTHERS_WRITE, check_private_dir, read_private
+from brokershim.reference import SECRET_NAME
 
 MAX_BYTES = 1024 * 1024
+EMBEDDED = "embedded"
+"""The backend that is always there, and holds every secret that config.toml does not name."""
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 MasterKey = Literal["auto", "keyring", "passphrase"]
 
 
@@ -23,10 +29,26 @@ class Config:
         master_key: Where the embedded store's master key comes from; ``auto`` is the keyring
             of the operating system where there is one, else a passphrase.
         audit_bytes: Size in bytes at which the audit log goes on in a new file.
+        identities: The tables ``[identity.NAME]`` by name.
+        backends: The tables ``[backend.NAME]`` by name.
+        secrets: The tables ``[secret."NAME"]`` by name.
+        homes: The backend of each of those secrets.
     """
 
     master_key: MasterKey = "auto"
     audit_bytes: int = 16 * 1024 * 1024
+    identities: Mapping[str, Table] = field(default_factory=dict[str, Table])
+    backends: Mapping[str, Table] = field(default_factory=dict[str, Table])
+    secrets: Mapping[str, Table] = field(default_factory=dict[str, Table])
+    homes: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def backend_of(self, secret: str) -> str:
+        """Return the name of the backend that holds a secret."""
+        return self.homes.get(secret, EMBEDDED)
+
+    def secrets_of(self, backend: str) -> dict[str, Table]:
+        """Return the tables of a backend's secrets by name."""
+        return {name: each for name, each in self.secrets.items() if self.homes[name] == backend}
 
 
 def load(path: str) -> Config:
@@ -45,12 +67,21 @@ def parse(path: str, document: Mapping[str, Any]) -> Config:
     Raises:
         ConfigError: Naming the file and the key.
     """
-    check_keys(path, "", document, {"store", "audit"})
+    check_keys(path, "", document, {"store", "audit", "identity", "backend", "secret"})
     store = as_table(f"{path}: store", document.get("store", {}))
     audit = as_table(f"{path}: audit", document.get("audit", {}))
     check_keys(path, "store.", store, {"master_key"})
     check_keys(path, "audit.", audit, {"rotate_bytes"})
-    return Config(_master_key(path, store), _audit_bytes(path, audit))
+    backends = _tables(path, "backend", document, _NAME)
+    secrets = _tables(path, "secret", document, SECRET_NAME)
+    return Config(
+        master_key=_master_key(path, store),
+        audit_bytes=_audit_bytes(path, audit),
+        identities=_tables(path, "identity", document, _NAME),
+        backends=backends,
+        secrets=secrets,
+        homes={name: _home(table, backends) for name, table in secrets.items()},
+    )
 
 
 def read_toml(path: str) -> dict[str, Any]:
@@ -111,6 +142,32 @@ def as_table(where: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ConfigError(f"{where} is not a table")
     return cast("dict[str, Any]", value)
+
+
+def _tables(
+    path: str, kind: str, document: Mapping[str, Any], names: re.Pattern[str]
+) -> dict[str, Table]:
+    found = as_table(f"{path}: {kind}", document.get(kind, {}))
+    if any(name == EMBEDDED or not names.fullmatch(name) for name in found):
+        raise ConfigError(
+            f"{path}: a name under {kind} is not one that it can have",
+            hint="in lower case: letters, digits, '.', '_', '-'; a secret's as in "
+            '[secret."openai/dev"]; not "embedded", which is always there',
+        )
+    return {
+        name: Table(path, f"{kind}.{name}", as_table(f"{path}: {kind}.{name}", values))
+        for name, values in found.items()
+    }
+
+
+def _home(table: Table, backends: Mapping[str, Table]) -> str:
+    name = table.text("backend")
+    if name not in backends:
+        raise ConfigError(
+            f"{table.path}: {table.name}: no backend {name}",
+            hint=f"write [backend.{name}] into that file",
+        )
+    return name
 
 
 def _master_key(path: str, store: Mapping[str, Any]) -> MasterKey:

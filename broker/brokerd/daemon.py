@@ -10,7 +10,7 @@ import signal
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from typing import Any
 
-from brokerd import config
+from brokerd import config, kinds
 from brokerd.audit.group import GroupCommit
 from brokerd.audit.log import AuditLog
 from brokerd.backends.base import Backend
@@ -46,7 +46,6 @@ from brokershim.paths import config_dir, state_dir
 _TICK_SECONDS = 1.0
 _SHORTEST_TICK_SECONDS = 0.05
 _SETTLE_SECONDS = 5.0
-_EMBEDDED = "embedded"
 _log = logging.getLogger(__name__)
 
 
@@ -56,8 +55,8 @@ class Daemon:
     Args:
         listener: The socket it answers on.
         protection: What was done to harden the process.
-        more_backends: Backends besides the embedded store, by name.
-        route: Gives the name of the backend that holds a secret.
+        more_backends: Backends besides the configured ones, by name.
+        route: Gives the name of the backend that holds a secret; as configured, if None.
 
     Raises:
         BrokerError: A file of ours is damaged, insecure or in use, or a setting is wrong.
@@ -68,7 +67,7 @@ class Daemon:
         listener: Listener,
         protection: list[str],
         more_backends: Mapping[str, Backend] | None = None,
-        route: Callable[[str], str] = lambda _: _EMBEDDED,
+        route: Callable[[str], str] | None = None,
     ) -> None:
         make_private_dir(config_dir())
         make_private_dir(state_dir())
@@ -83,7 +82,13 @@ class Daemon:
         self._busy = 0
         self._audit = GroupCommit(self._audit_log, lambda: self._busy <= 1)
         self._leases, self._sessions = LeaseTable(), SessionTable()
-        backends = {_EMBEDDED: EmbeddedBackend(self._store), **(more_backends or {})}
+        identities = kinds.build_identities(settings)
+        backends = {
+            config.EMBEDDED: EmbeddedBackend(self._store),
+            **kinds.build_backends(settings, identities),
+            **(more_backends or {}),
+        }
+        route = route or settings.backend_of
         self._upstream = Upstream(backends, self._journal, self._audit, self._blocking)
         self._endings = Endings(self._leases, self._audit, self._upstream, self._notify)
         self._refusals = Refusals(self._audit, clock.now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -18,6 +19,21 @@ class BoundedBy(StrEnum):
 
 
 @dataclass(frozen=True)
+class Delivery:
+    """How a key stands in a request.
+
+    Attributes:
+        bearer: Whether it goes out as ``Authorization: Bearer`` (RFC 6750) wherever the app puts
+            its reference; otherwise it stands where the reference stood.
+        headers: More headers of a request that carries it, by name in lower case; where the
+            request has one of that name, the value is added to its list.
+    """
+
+    bearer: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True)
 class Secret:
     """A secret's description, never its value.
 
@@ -30,6 +46,7 @@ class Secret:
         max_ttl: The longest lease, in seconds.
         version: The newest version, as the backend names it.
         bounded_by: What ends a lease of it.
+        delivery: How its key stands in a request.
     """
 
     name: str
@@ -39,6 +56,7 @@ class Secret:
     max_ttl: float
     version: str
     bounded_by: BoundedBy
+    delivery: Delivery = Delivery()
 
 
 @dataclass(frozen=True)
@@ -51,6 +69,9 @@ class Credential:
         bounded_by: What ends it.
         expires_at: When the key itself dies, in seconds of `brokershim.clock.now`; None if never.
         upstream: The backend's id of what to revoke when the lease ends; None if nothing.
+        refresh_at: When a newer one is to be fetched, in the same seconds, while this one is
+            still served; None if never.
+        floor: Seconds of life below which it is not handed out any more.
     """
 
     value: bytes = field(repr=False)
@@ -58,3 +79,5 @@ class Credential:
     bounded_by: BoundedBy
     expires_at: float | None = None
     upstream: str | None = None
+    refresh_at: float | None = None
+    floor: float = 30.0

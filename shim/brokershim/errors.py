@@ -12,17 +12,27 @@
     │   ├── ApprovalRequired              a rule allows it once a person says yes
     │   ├── ProjectNotAllowed             this broker.toml was never trusted, or has changed since
     │   ├── HostNotAllowed                the secret may not go to that host
-    │   └── InsecurePath                  a file or folder that others could change or read
+    │   ├── InsecurePath                  a file or folder that others could change or read
+    │   ├── LoginRequired                 a person has to log in first
+    │   ├── LoginUnderWay                 somebody is logging in to that identity already
+    │   ├── LoginRefused                  a login ended without one, or its answer proves nothing
+    │   ├── IdentityExpired               the identity's token is over, and no newer one is there
+    │   └── ExchangeRefused               the provider gives no key for this identity
     ├── NotFound                 exit 4
     │   ├── SecretNotFound
     │   ├── LeaseNotFound
+    │   ├── IdentityNotFound
     │   └── ProjectFileNotFound
     ├── DaemonUnreachable        exit 5   nothing listens, or it stopped answering
     │   └── AlreadyRunning                    a second daemon found the first
     ├── BackendUnavailable       exit 6   the place where keys come from cannot give one now
     │   ├── BackendTimeout
     │   ├── KeyringUnavailable
-    │   └── StoreCorrupted
+    │   ├── StoreCorrupted
+    │   ├── IdentityUnavailable           this machine has no such identity now
+    │   ├── ClockSkew                     this machine's clock is off, so nothing can be trusted
+    │   └── ServerDown                    a server cannot be reached, or answers nonsense
+    │       └── RateLimited               it asks for a pause
     ├── AuditUnavailable         exit 6   the audit log cannot be written, so no key is given
     ├── BadRequest               exit 7   a request that breaks the wire's rules
     │   ├── MalformedRequest
@@ -161,6 +171,41 @@ class InsecurePath(Denied):
     hint = "make it yours and private: chown it, chmod 0700 a folder or 0600 a file"
 
 
+class LoginRequired(Denied):
+    """A person has to log in to an identity first."""
+
+    kind, code = "denied.login_required", -32030
+    hint = "run `brokerctl login` in a terminal"
+
+
+class LoginUnderWay(Denied):
+    """A login to that identity is under way already."""
+
+    kind, code = "denied.login_under_way", -32031
+    hint = "finish that one, or press Ctrl-C where it waits"
+
+
+class LoginRefused(Denied):
+    """A login ended without one: refused, given up, or its answer proves nothing."""
+
+    kind, code = "denied.login_refused", -32032
+    hint = "try again with `brokerctl login`"
+
+
+class IdentityExpired(Denied):
+    """The token of an identity is over, and nothing has put a newer one in its place."""
+
+    kind, code = "denied.identity_expired", -32033
+    hint = "see `brokerctl whoami`"
+
+
+class ExchangeRefused(Denied):
+    """The provider knows the identity's token, and gives no key for it."""
+
+    kind, code = "denied.exchange_refused", -32034
+    hint = "see what the provider's rule for this identity asks for"
+
+
 class NotFound(BrokerError):
     """The named thing does not exist."""
 
@@ -187,6 +232,13 @@ class ProjectFileNotFound(NotFound):
 
     kind, code = "not_found.project_file", -32043
     hint = "write one with `brokerctl init`, or name secrets with `--env NAME=SECRET`"
+
+
+class IdentityNotFound(NotFound):
+    """No identity of that name is configured."""
+
+    kind, code = "not_found.identity", -32044
+    hint = "write it into config.toml, then `brokerctl daemon stop`; it starts again by itself"
 
 
 class DaemonUnreachable(BrokerError):
@@ -229,6 +281,33 @@ class StoreCorrupted(BackendUnavailable):
 
     kind, code = "backend.store_corrupted", -32063
     hint = "put back a good copy of the file; it was not overwritten"
+
+
+class IdentityUnavailable(BackendUnavailable):
+    """This machine, or this process, does not have that identity now."""
+
+    kind, code = "backend.identity", -32064
+    hint = "see `brokerctl whoami`"
+
+
+class ClockSkew(BackendUnavailable):
+    """This machine's clock is off, so that no token's times can be checked."""
+
+    kind, code = "backend.clock_skew", -32065
+    hint = "set the clock, as with `timedatectl set-ntp true`"
+
+
+class ServerDown(BackendUnavailable):
+    """A server cannot be reached, fails, or answers what it must not."""
+
+    kind, code = "backend.down", -32066
+    hint = "try again later; `brokerctl status` shows how the backends fare"
+
+
+class RateLimited(ServerDown):
+    """A server asks for a pause; ``retry_after`` in the details says how many seconds."""
+
+    kind, code = "backend.down.rate_limited", -32067
 
 
 class AuditUnavailable(BrokerError):

@@ -48,7 +48,7 @@ def check_host(secret: str, hosts: tuple[str, ...], target: Target) -> None:
             hint="if you trust it, name every host that it may go to: `brokerctl secret set "
             f"{secret} --keep-value --host {_shown(host, target.port)} --host …`",
         )
-    if target.scheme not in _ENCRYPTED and not (target.scheme in _PORTS and _is_loopback(host)):
+    if target.scheme not in _ENCRYPTED and not (target.scheme in _PORTS and is_loopback(host)):
         raise HostNotAllowed(
             f"{secret} may not be sent to {host} over {target.scheme}", hint="use https"
         )
@@ -79,7 +79,8 @@ def _normal(host: str) -> str:
     return host
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine."""
     if host == "localhost":  # RFC 6761, section 6.3: always the loopback address
         return True
     try:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from brokerd.config import EMBEDDED
 from brokerd.ending import Reason
 from brokerd.model import Secret
 from brokerd.naming import check_name
@@ -91,7 +92,7 @@ class Storing:
         parts = self._parts
         await parts.blocking.run(_STORE, parts.store.lock)
         parts.credentials.clear()
-        held = [lease for lease in parts.leases if lease.backend == "embedded"]
+        held = [lease for lease in parts.leases if lease.backend == EMBEDDED]
         parts.endings.end(held, Reason.LOCKED)
         await parts.audit.record("store.locked", pid=caller.peer.pid, leases=len(held))
         return {}

@@ -1,0 +1,121 @@
+"""How is one table of config.toml read, so that nothing in it is misread or overlooked? (Pure.)"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from brokerd import duration
+from brokershim.errors import ConfigError, UsageError
+
+
+class Table:
+    """One table, read key by key; `finish` then refuses what nobody asked for.
+
+    Args:
+        path: The file, for messages.
+        name: The table's name in it, such as ``identity.work``.
+        values: What it holds.
+    """
+
+    def __init__(self, path: str, name: str, values: Mapping[str, Any]) -> None:
+        self.path, self.name = path, name
+        self._values = values
+        self._known: set[str] = set()
+
+    def text(self, key: str) -> str:
+        """Return a text that has to be there.
+
+        Raises:
+            ConfigError: It is not, or is empty or no text.
+        """
+        found = self.optional_text(key)
+        if found is None:
+            raise self.error(f"{key} is missing")
+        return found
+
+    def optional_text(self, key: str) -> str | None:
+        """Return a text, or None where there is none.
+
+        Raises:
+            ConfigError: It is empty, or no text.
+        """
+        found = self._get(key)
+        if found is None:
+            return None
+        if not isinstance(found, str) or not found.strip() or not found.isprintable():
+            raise self.error(f"{key} is not a text")
+        return found
+
+    def choice(self, key: str, choices: tuple[str, ...], default: str | None = None) -> str:
+        """Return one of some words.
+
+        Raises:
+            ConfigError: It is none of them, or missing where there is no default.
+        """
+        found = default if key not in self._values else None
+        self._known.add(key)
+        if found is None:
+            found = self.text(key)
+        if found not in choices:
+            raise self.error(f"{key} is none of {', '.join(choices)}")
+        return found
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """Return a list of texts, empty where there is none.
+
+        Raises:
+            ConfigError: It is not a list of texts.
+        """
+        found = self._get(key)
+        if found is None:
+            return ()
+        entries = cast("list[object]", found) if isinstance(found, list) else [None]
+        texts = tuple(each for each in entries if isinstance(each, str) and each)
+        if len(texts) < len(entries):
+            raise self.error(f"{key} is not a list of texts")
+        return texts
+
+    def flag(self, key: str) -> bool:
+        """Return whether a key is true; false where there is none.
+
+        Raises:
+            ConfigError: It is neither true nor false.
+        """
+        found = self._get(key)
+        if found is not None and not isinstance(found, bool):
+            raise self.error(f"{key} is neither true nor false")
+        return bool(found)
+
+    def seconds(self, key: str) -> float | None:
+        """Return a duration such as ``"15m"`` in seconds, or None where there is none.
+
+        Raises:
+            ConfigError: It is no duration.
+        """
+        found = self.optional_text(key)
+        try:
+            return None if found is None else duration.seconds(found)
+        except UsageError as error:
+            raise self.error(f"{key} is {error.message}") from None
+
+    def finish(self) -> None:
+        """Refuse what was not asked for: a misspelt limit must not be no limit.
+
+        Raises:
+            ConfigError: Naming the file and the key.
+        """
+        for key in self._values:
+            if key not in self._known:
+                known = ", ".join(sorted(f"{self.name}.{each}" for each in self._known))
+                raise ConfigError(
+                    f"{self.path}: unknown key {self.name}.{key}", hint=f"known here: {known}"
+                )
+
+    def error(self, fault: str) -> ConfigError:
+        """Return the error that says what is wrong in this table."""
+        return ConfigError(f"{self.path}: {self.name}: {fault}")
+
+    def _get(self, key: str) -> Any:
+        self._known.add(key)
+        return self._values.get(key)
