@@ -33,7 +33,7 @@ def _place() -> Generator[Path]:
     keyring = MemoryKeyring()
     with (
         tempfile.TemporaryDirectory() as folder,
-        mock.patch("brokerd.store.masterkey.find_keyring", return_value=keyring),
+        mock.patch("brokerd.keyring.find_keyring", return_value=keyring),
     ):
         yield Path(folder) / "secrets.sealed"
 

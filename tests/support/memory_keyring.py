@@ -37,5 +37,5 @@ class MemoryKeyring:
 
 
 def use(monkeypatch: pytest.MonkeyPatch, keyring: Any) -> None:
-    """Let the store find this keyring, or none."""
-    monkeypatch.setattr("brokerd.store.masterkey.find_keyring", lambda: keyring)
+    """Let the daemon's parts find this keyring, or none."""
+    monkeypatch.setattr("brokerd.keyring.find_keyring", lambda: keyring)

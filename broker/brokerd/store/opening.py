@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from brokerd import keyring as os_keyring
 from brokerd.config import MasterKey
+from brokerd.keyring import SERVICE, Keyring
 from brokerd.store import masterkey
 from brokerd.store.crypto import fits
 from brokerd.store.format import Argon2id, Document
@@ -33,7 +35,7 @@ class Made(NamedTuple):
 
     master: bytes
     kdf: Argon2id | None
-    keyring: masterkey.Keyring | None
+    keyring: Keyring | None
 
     def __repr__(self) -> str:
         """Show no key."""
@@ -107,7 +109,7 @@ def _choose(why: str) -> Locked:
 
 
 def _new_in_keyring(store: str) -> Made:
-    keyring = masterkey.find_keyring()
+    keyring = os_keyring.find_keyring()
     if keyring is None:
         raise KeyringUnavailable(_NO_KEYRING)
     return Made(masterkey.make(keyring, store), None, keyring)
@@ -126,14 +128,14 @@ def _new_passphrase(passphrase: str) -> Made:
 def _from_keyring(path: str, document: Document, passphrase: str | None) -> bytes:
     if passphrase is not None:
         raise UsageError("the keyring opens this store; it has no passphrase")
-    keyring = masterkey.find_keyring()
+    keyring = os_keyring.find_keyring()
     if keyring is None:
         raise KeyringUnavailable(_NO_KEYRING, hint=f"{path} opens only with its keyring")
     master = masterkey.read(keyring, document.id)
     if master is None:
         # Never a new key here: what the store holds would be lost for good.
         raise KeyringUnavailable(
-            f"the keyring has no key for {path} (entry {masterkey.SERVICE}/{document.id})",
+            f"the keyring has no key for {path} (entry {SERVICE}/{document.id})",
             hint="put that entry back, or move the file away and set the secrets again",
         )
     if not fits(master, document):

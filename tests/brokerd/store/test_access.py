@@ -198,7 +198,7 @@ def test_a_keyring_without_the_key_gets_no_new_one(
 def test_without_its_keyring_a_store_stays_shut(
     with_keyring: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("brokerd.store.masterkey.find_keyring", lambda: None)
+    monkeypatch.setattr("brokerd.keyring.find_keyring", lambda: None)
     with pytest.raises(KeyringUnavailable, match="no keyring"):
         Store(str(with_keyring), "auto").list()
 

@@ -145,14 +145,14 @@ def test_a_disk_that_cannot_be_read_says_so(full: Store, path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_leaves_the_old_store() -> None:
     imports = """
-from brokerd.store import Store, masterkey, access, store as verbs
-from brokerd import files
+from brokerd.store import Store, access, store as verbs
+from brokerd import files, keyring as os_keyring
 from brokershim.errors import BackendUnavailable
 from tests.support.memory_keyring import MemoryKeyring
 """
     code = """
 keyring = MemoryKeyring()
-masterkey.find_keyring = lambda: keyring
+os_keyring.find_keyring = lambda: keyring
 path = os.path.join(folder, "secrets.sealed")
 os.chmod(folder, 0o700)
 one = Store(path, "auto")

@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from brokerd.store import Store, masterkey
+from brokerd.keyring import find_keyring
+from brokerd.store import Store
 from brokershim.errors import KeyringUnavailable, Locked
 from tests.support.keyring_session import bus_session, keyring_session
 from tests.support.require import require_linux
@@ -118,7 +119,7 @@ def test_a_desktop_without_a_keyring_has_none(
     with bus_session(folder) as variables:
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
-        assert masterkey.find_keyring() is None
+        assert find_keyring() is None
 
 
 def test_no_variable_can_lead_the_key_elsewhere(

@@ -36,7 +36,7 @@ def slow(
     """A store whose keyring does not answer."""
     found = _Slow()
     found.entries = keyring.entries
-    monkeypatch.setattr("brokerd.store.masterkey.find_keyring", lambda: found)
+    monkeypatch.setattr("brokerd.keyring.find_keyring", lambda: found)
     return found, Store(str(with_keyring), "auto")
 
 
