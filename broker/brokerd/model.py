@@ -44,7 +44,7 @@ class Secret:
             with that port only.
         backend: The backend that holds it, by its configured name.
         max_ttl: The longest lease, in seconds.
-        version: The newest version, as the backend names it.
+        version: The newest version, as the backend names it; empty where only a fetch tells it.
         bounded_by: What ends a lease of it.
         delivery: How its key stands in a request.
     """

@@ -31,6 +31,9 @@ class Mint:
     def revision(self) -> int:
         return 0
 
+    def key_of(self, name: str) -> str:
+        return name
+
     def describe(self, name: str) -> Secret:
         return Secret(name, "", ("api.example.com",), "mint", 900.0, "1", BoundedBy.BACKEND)
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
-from brokerd.model import BoundedBy, Credential, Secret
+from brokerd.model import BoundedBy, Credential, Delivery, Secret
 from brokershim.errors import BrokerError, SecretNotFound
 
 _SECONDS = 10.0
@@ -19,7 +19,9 @@ class FakeBackend:
 
     Attributes:
         keys: Name -> key; its version counts the changes made by `rotate`.
+        shared: Secret -> the key that serves it, where that is not one of its own.
         minting: Whether each fetch makes a credential that has to be revoked.
+        delivery: How every key stands in a request.
         life: Gives when a credential dies.
         failure: What `describe` and `fetch` raise.
         revoke_failures: What `revoke` raises, once each.
@@ -27,7 +29,9 @@ class FakeBackend:
     """
 
     keys: dict[str, bytes] = field(default_factory=lambda: {"a": b"key-1"})
+    shared: dict[str, str] = field(default_factory=dict)
     minting: bool = False
+    delivery: Delivery = field(default_factory=Delivery)
     max_ttl: float = 900.0
     life: Callable[[], float | None] = lambda: None
     failure: BrokerError | None = None
@@ -54,12 +58,18 @@ class FakeBackend:
         """Count the changes."""
         return self.version
 
+    def key_of(self, name: str) -> Hashable:
+        """Name the key that serves a secret."""
+        return self.shared.get(name, name)
+
     def describe(self, name: str) -> Secret:
         """Describe a secret."""
         self._check(name)
         version = str(self.version)
         bounded_by = BoundedBy.BACKEND if self.minting else BoundedBy.BROKER
-        return Secret(name, "", ("host",), "fake", self.max_ttl, version, bounded_by)
+        return Secret(
+            name, "", ("host",), "fake", self.max_ttl, version, bounded_by, self.delivery
+        )
 
     def fetch(self, name: str) -> Credential:
         """Return a key, as it was when the fetch began."""

@@ -67,6 +67,9 @@ def minting_backend(path: str, step: Callable[[str], None]) -> Any:
         def revision(self) -> Hashable:
             return 0
 
+        def key_of(self, name: str) -> Hashable:
+            return name
+
         def describe(self, name: str) -> Secret:
             return Secret(name, "", ("host",), "minting", 900.0, "1", BoundedBy.BACKEND)
 

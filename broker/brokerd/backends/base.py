@@ -11,8 +11,8 @@ from brokerd.model import Credential, Secret
 class Backend(Protocol):
     """One configured place where keys come from.
 
-    Every method but `revision` may block, and is called in a thread with a deadline. Every
-    error that leaves a backend is one of `brokershim.errors`; none carries a key.
+    Every method but `revision` and `key_of` may block, and is called in a thread with a deadline.
+    Every error that leaves a backend is one of `brokershim.errors`; none carries a key.
     """
 
     def revision(self) -> Hashable:
@@ -23,8 +23,18 @@ class Backend(Protocol):
         """
         ...
 
+    def key_of(self, name: str) -> Hashable:
+        """Return what the secrets that one key serves have in common: it is fetched once for all.
+
+        The name itself, where each secret has a key of its own. Called on the event loop, for
+        any name: it neither blocks nor raises.
+        """
+        ...
+
     def describe(self, name: str) -> Secret:
-        """Return what is known of a secret.
+        """Return what is known of a secret, without asking any server.
+
+        Its version is empty where only a fetch tells it.
 
         Raises:
             SecretNotFound: It has none of that name.

@@ -18,6 +18,10 @@ class EmbeddedBackend:
         """Return what changes whenever the file does, or the store is locked."""
         return self._store.revision()
 
+    def key_of(self, name: str) -> Hashable:
+        """Return the name: each secret has a key of its own."""
+        return name
+
     def describe(self, name: str) -> Secret:
         """Return what is known of a secret; raises as `Store.describe` does."""
         return self._store.describe(name)

@@ -77,6 +77,10 @@ class Leasing:
             "value": value,
             "hosts": list(secret.hosts),
             "bounded_by": lease.bounded_by.value,
+            "delivery": {
+                "bearer": secret.delivery.bearer,
+                "headers": dict(secret.delivery.headers),
+            },
         }
 
     async def renew(self, caller: Caller, *, lease: str) -> dict[str, Any]:

@@ -1,0 +1,30 @@
+"""How does a lease say how its key stands in a request?"""
+
+from __future__ import annotations
+
+import pytest
+
+from brokerd.model import Delivery
+from tests.support.backends import FakeBackend
+from tests.support.daemon import World
+from tests.support.inner import inner_daemon
+from tests.support.serving import in_a_loop
+
+_BETA = {"anthropic-beta": "oauth-2025-04-20"}
+
+
+@pytest.mark.parametrize(
+    ("delivery", "expected"),
+    [
+        (Delivery(), {"bearer": False, "headers": {}}),
+        (Delivery(bearer=True, headers=_BETA), {"bearer": True, "headers": _BETA}),
+    ],
+)
+@in_a_loop
+async def test_a_lease_says_how_its_key_stands_in_a_request(
+    granted: World, delivery: Delivery, expected: dict[str, object]
+) -> None:
+    async with inner_daemon(granted, FakeBackend(delivery=delivery)) as inner:
+        client = await inner.holder()
+        reply = await client.call("lease.acquire", secret="a")
+        assert reply["delivery"] == expected
