@@ -99,6 +99,15 @@ class Table:
         except UsageError as error:
             raise self.error(f"{key} is {error.message}") from None
 
+    def refuse(self, key: str, hint: str) -> None:
+        """Refuse a key that must not stand here, and say what to do instead.
+
+        Raises:
+            ConfigError: It does.
+        """
+        if key in self._values:
+            raise ConfigError(f"{self.path}: {self.name}: {key} is not accepted", hint=hint)
+
     def finish(self) -> None:
         """Refuse what was not asked for: a misspelt limit must not be no limit.
 
