@@ -46,6 +46,15 @@ class Config:
         """Return the name of the backend that holds a secret."""
         return self.homes.get(secret, EMBEDDED)
 
+    def identity_of(self, secret: str) -> str | None:
+        """Return the name of the identity that the backend of a secret uses, if it uses one.
+
+        Raises:
+            ConfigError: What stands there is no name.
+        """
+        backend = self.backends.get(self.backend_of(secret))
+        return None if backend is None else backend.optional_text("identity")
+
     def secrets_of(self, backend: str) -> dict[str, Table]:
         """Return the tables of a backend's secrets by name."""
         return {name: each for name, each in self.secrets.items() if self.homes[name] == backend}

@@ -10,7 +10,7 @@ import signal
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from typing import Any
 
-from brokerd import config, kinds
+from brokerd import config, kinds, notice
 from brokerd.audit.group import GroupCommit
 from brokerd.audit.log import AuditLog
 from brokerd.backends.base import Backend
@@ -18,24 +18,24 @@ from brokerd.backends.embedded import EmbeddedBackend
 from brokerd.blocking import Blocking, work_for
 from brokerd.connection import Connection
 from brokerd.credentials import Credentials
+from brokerd.dues import Dues
 from brokerd.ending import Endings, Reason
 from brokerd.following import Following
 from brokerd.journal import Journal
 from brokerd.leases import LeaseTable
 from brokerd.listener import Listener
+from brokerd.logins import Logins
 from brokerd.peer import PINNED_BY
 from brokerd.policyfile import PolicyFile
 from brokerd.refusals import Refusals
 from brokerd.sealed import Sealer
 from brokerd.server import Server
-from brokerd.service.control import Control, Facts
-from brokerd.service.leasing import Leasing
+from brokerd.service.control import Facts
 from brokerd.service.opening import Opening
 from brokerd.service.parts import Parts
-from brokerd.service.storing import Storing
-from brokerd.service.trusting import Trusting
 from brokerd.service.verbs import Verbs
 from brokerd.sessions import SessionTable
+from brokerd.standings import Standings
 from brokerd.store import Store
 from brokerd.upstream import Upstream
 from brokershim import clock, wire
@@ -96,6 +96,9 @@ class Daemon:
         self._following = Following(
             self._policy, self._leases, self._sessions, self._endings, self._audit
         )
+        self._logins = Logins(self._audit)
+        standings = Standings(identities, self._blocking)
+        self._dues = Dues(standings, self._blocking, notice.show, clock.now)
         self._parts = Parts(
             leases=self._leases,
             sessions=self._sessions,
@@ -107,6 +110,9 @@ class Daemon:
             audit_log=self._audit_log,
             refusals=self._refusals,
             store=self._store,
+            standings=standings,
+            logins=self._logins,
+            identity_of=settings.identity_of,
             blocking=self._blocking,
             now=clock.now,
         )
@@ -146,6 +152,7 @@ class Daemon:
         for session in self._sessions:
             await self._opening.end(session, "the daemon stopped")
         await self._endings.settle()
+        await self._logins.end(_SETTLE_SECONDS)
         self._server.close()
         await self._upstream.settle(_SETTLE_SECONDS)
         with _unaudited("the end of the daemon"):
@@ -164,6 +171,7 @@ class Daemon:
             self._endings.end(self._leases.expired(now), Reason.EXPIRED)
             self._server.close_idle()
             await self._following.look()
+            self._dues.look()
             if not self._listener.is_ours():
                 _log.error("the socket was removed or replaced: stopping")
                 return
@@ -187,9 +195,7 @@ class Daemon:
             connections=lambda: len(self._server),
             stop=self._stop_soon,
         )
-        parts = self._parts
-        control, leasing, storing = Control(parts, facts), Leasing(parts), Storing(parts)
-        return Verbs(control, leasing, self._opening, storing, Trusting(parts))
+        return Verbs(self._parts, facts, self._opening)
 
     def _handle(self, connection: Connection, request: wire.Request) -> Awaitable[dict[str, Any]]:
         self._busy += 1  # now, and not when its turn comes: the audit asks who else is under way
@@ -203,13 +209,15 @@ class Daemon:
             self._busy -= 1
 
     def _holds(self, number: int) -> bool:
-        return self._leases.holds_any(number) or self._sessions.opened_on(number)
+        held = self._leases.holds_any(number) or self._sessions.opened_on(number)
+        return held or self._logins.holds(number)
 
     def _notify(self, number: int, method: str, params: Mapping[str, str]) -> None:
         self._server.notify(number, method, params)
 
     def _closed(self, number: int) -> None:
         self._endings.end(self._leases.of_connection(number), Reason.HOLDER_GONE)
+        self._logins.closed(number)
 
     def _refused(self, error: BrokerError) -> None:
         task = asyncio.get_running_loop().create_task(self._refusals.record(error, **error.details))

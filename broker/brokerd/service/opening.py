@@ -63,11 +63,14 @@ class Opening:
             raise UsageError(f"name between 1 and {projects.MAX_VARIABLES} secrets")
         for name in sorted(set(wanted.values())):
             await self._parts.credentials.describe(name)
+        identities = filter(None, map(self._parts.identity_of, wanted.values()))
+        logins = await self._parts.standings.needing_login(identities)
         launch = await self._launch(
             caller, program, script, trusted.folder if trusted else None, wanted
         )
         session = await self._add(caller, launch)
-        return {"session": session.id, "env": wanted, "pending": self._pending(session)}
+        pending = self._pending(session)
+        return {"session": session.id, "env": wanted, "pending": pending, "logins": logins}
 
     async def approve(self, caller: Caller, *, session: str, secrets: list[str]) -> dict[str, Any]:
         """Take in that a person at the session's terminal said yes."""

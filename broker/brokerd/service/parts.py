@@ -12,10 +12,12 @@ from brokerd.blocking import Blocking
 from brokerd.credentials import Credentials
 from brokerd.ending import Endings
 from brokerd.leases import LeaseTable
+from brokerd.logins import Logins
 from brokerd.peer import Peer
 from brokerd.policyfile import PolicyFile
 from brokerd.refusals import Refusals
 from brokerd.sessions import SessionTable
+from brokerd.standings import Standings
 from brokerd.store import Store
 from brokerd.upstream import Upstream
 
@@ -34,7 +36,11 @@ class Caller(Protocol):
 
 @dataclass(frozen=True)
 class Parts:
-    """The daemon's parts, as the verbs see them."""
+    """The daemon's parts, as the verbs see them.
+
+    Attributes:
+        identity_of: Gives the name of the identity that the backend of a secret uses, or None.
+    """
 
     leases: LeaseTable
     sessions: SessionTable
@@ -46,5 +52,8 @@ class Parts:
     audit_log: AuditLog
     refusals: Refusals
     store: Store
+    standings: Standings
+    logins: Logins
+    identity_of: Callable[[str], str | None]
     blocking: Blocking
     now: Callable[[], float]

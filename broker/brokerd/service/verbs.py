@@ -13,10 +13,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from brokerd.service.control import Control
+from brokerd.service.control import Control, Facts
+from brokerd.service.identifying import Identifying
 from brokerd.service.leasing import Leasing
 from brokerd.service.opening import Opening
-from brokerd.service.parts import Caller
+from brokerd.service.parts import Caller, Parts
 from brokerd.service.storing import Storing
 from brokerd.service.trusting import Trusting
 from brokershim.errors import InvalidParams, UnknownMethod
@@ -33,20 +34,26 @@ class _Method:
 
 
 class Verbs:
-    """All methods of docs/protocol.md but `hello`, which the connection itself answers."""
+    """All methods of docs/protocol.md but `hello`, which the connection itself answers.
 
-    def __init__(
-        self,
-        control: Control,
-        leasing: Leasing,
-        opening: Opening,
-        storing: Storing,
-        trusting: Trusting,
-    ) -> None:
+    Args:
+        parts: What the verbs work with.
+        facts: What `daemon.status` tells besides.
+        opening: The verbs of sessions; the daemon ends sessions with it, too.
+    """
+
+    def __init__(self, parts: Parts, facts: Facts, opening: Opening) -> None:
+        control, identifying, leasing = Control(parts, facts), Identifying(parts), Leasing(parts)
+        storing, trusting = Storing(parts), Trusting(parts)
         verbs: dict[str, _Verb] = {
             "daemon.status": control.status,
             "daemon.stop": control.stop,
             "audit.head": control.head,
+            "identity.list": identifying.list_all,
+            "identity.logout": identifying.logout,
+            "login.begin": identifying.begin,
+            "login.wait": identifying.wait,
+            "login.cancel": identifying.cancel,
             "lease.acquire": leasing.acquire,
             "lease.renew": leasing.renew,
             "lease.report": leasing.report,

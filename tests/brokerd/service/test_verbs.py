@@ -11,12 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brokerd.service import verbs as module
-from brokerd.service.control import Control
-from brokerd.service.leasing import Leasing
 from brokerd.service.opening import Opening
 from brokerd.service.parts import Caller
-from brokerd.service.storing import Storing
-from brokerd.service.trusting import Trusting
 from brokerd.service.verbs import Verbs
 from brokershim.errors import InvalidParams, UnknownMethod
 from tests.support.daemon import REPOSITORY
@@ -46,9 +42,7 @@ class _Everything:
 
 def _verbs() -> Verbs:
     parts = mock.Mock()
-    found = Verbs(
-        Control(parts, mock.Mock()), Leasing(parts), Opening(parts), Storing(parts), Trusting(parts)
-    )
+    found = Verbs(parts, mock.Mock(), Opening(parts))
     found._methods = {**found._methods, "all": module._method(_Everything().verb)}
     return found
 

@@ -1,0 +1,233 @@
+"""Which logins are under way, and whose are they?
+
+A login takes as long as a person does, so each runs in a thread of its own, and not in one of
+those that `brokerd.blocking` has for everybody. It ends with the connection that began it: whoever
+sat there would not see how it went, and what they left open could be finished by another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from brokerd.audit.group import GroupCommit
+from brokerd.identities.base import Login, Mode, PersonalIdentity, Standing
+from brokershim.errors import (
+    AuditUnavailable,
+    BackendTimeout,
+    BrokerError,
+    LimitExceeded,
+    LoginRefused,
+    LoginUnderWay,
+    NotFound,
+)
+
+MAX_LOGINS = 8
+BEGIN_SECONDS = 45.0
+"""How long a provider may take to say where a person goes on; less than a client waits."""
+_CANCEL_SECONDS = 5.0
+_log = logging.getLogger(__name__)
+
+
+class UnderWay:
+    """One login.
+
+    Args:
+        identity: What is logged in to.
+        mode: In which way.
+        connection: The number of the connection that began it.
+        pid: The process at that connection's other end.
+
+    Attributes:
+        id: Names it on that connection.
+        offered: Holds, once it is known, where the person goes on.
+        task: Follows it to its end.
+    """
+
+    task: asyncio.Task[Standing]
+
+    def __init__(self, identity: PersonalIdentity, mode: Mode, connection: int, pid: int) -> None:
+        self.id = secrets.token_hex(8)
+        self.identity = identity
+        self.mode: Mode = mode
+        self.connection, self.pid = connection, pid
+        self._loop = asyncio.get_running_loop()
+        self.offered: asyncio.Future[Login] = self._loop.create_future()
+        self._given_up = threading.Event()
+        self._login: Login | None = None
+
+    def carry_out(self) -> Standing:
+        """Log in, in the thread that calls this.
+
+        Raises:
+            LoginRefused: It was given up, or what else `Login.run` says.
+            BrokerError: What `PersonalIdentity.login` and `Login.run` say.
+        """
+        if self._given_up.is_set():
+            raise LoginRefused("the login was given up")
+        login = self.identity.login(self.mode)
+        # Set before the flag is read, as `cancel` sets the flag before it reads this: one of the
+        # two sees the other.
+        self._login = login
+        if self._given_up.is_set():
+            login.cancel()
+        with contextlib.suppress(RuntimeError):  # the daemon has ended, and its loop with it
+            self._loop.call_soon_threadsafe(self.offered.set_result, login)
+        return login.run()
+
+    def cancel(self) -> None:
+        """Give it up, however far it is."""
+        self._given_up.set()
+        if self._login is not None:
+            self._login.cancel()
+
+
+class Logins:
+    """The logins that are under way, or whose end nobody has asked for yet.
+
+    Args:
+        audit: Told of each beginning and end.
+    """
+
+    def __init__(self, audit: GroupCommit) -> None:
+        self._audit = audit
+        self._threads = ThreadPoolExecutor(MAX_LOGINS, thread_name_prefix="brokerd-login")
+        self._logins: dict[str, UnderWay] = {}
+
+    async def begin(
+        self, identity: PersonalIdentity, mode: Mode, connection: int, pid: int
+    ) -> tuple[str, Login]:
+        """Begin a login; return its id, and where the person goes on.
+
+        Raises:
+            LoginUnderWay: Somebody is logging in to that identity already.
+            LimitExceeded: Too many logins are under way.
+            AuditUnavailable: It cannot be put on record, so nothing was begun.
+            BackendTimeout: The provider did not answer in time.
+            BrokerError: What `PersonalIdentity.login` says.
+        """
+        self._check_room(identity.name)
+        found = UnderWay(identity, mode, connection, pid)
+        self._logins[found.id] = found
+        found.task = asyncio.get_running_loop().create_task(self._follow(found))
+        found.task.add_done_callback(_retrieve)
+        either: set[asyncio.Future[Any]] = {found.task, found.offered}
+        await asyncio.wait(either, timeout=BEGIN_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        if found.offered.done():
+            return found.id, found.offered.result()
+        self._drop(found)
+        if found.task.done():
+            found.task.result()
+        raise BackendTimeout(f"identity {identity.name} did not answer in {BEGIN_SECONDS:.0f} s")
+
+    async def wait(self, login_id: str, connection: int, seconds: float) -> Standing | None:
+        """Return how the identity stands once the login has succeeded; None if it goes on.
+
+        Args:
+            login_id: What `begin` returned.
+            connection: The number of the connection that asks.
+            seconds: How long to wait for it.
+
+        Raises:
+            NotFound: That connection began no such login, or has heard of its end.
+            BrokerError: Why the login failed.
+        """
+        found = self._of(login_id, connection)
+        await asyncio.wait({found.task}, timeout=seconds)
+        if not found.task.done():
+            return None
+        self._logins.pop(login_id, None)
+        return found.task.result()
+
+    async def cancel(self, login_id: str, connection: int) -> None:
+        """Give a login up, and wait a moment until it is over.
+
+        Raises:
+            NotFound: That connection began no such login, or has heard of its end.
+        """
+        found = self._of(login_id, connection)
+        self._drop(found)
+        await asyncio.wait({found.task}, timeout=_CANCEL_SECONDS)
+
+    def holds(self, connection: int) -> bool:
+        """Return whether a login goes on that the connection of that number began."""
+        return any(each.connection == connection and not each.task.done() for each in self._all())
+
+    def closed(self, connection: int) -> None:
+        """Give up every login that the connection of that number began."""
+        for each in self._all():
+            if each.connection == connection:
+                self._drop(each)
+
+    async def end(self, seconds: float) -> None:
+        """Give all up, and wait a while until they are over: the daemon stops."""
+        tasks = {each.task for each in self._all()}
+        for each in self._all():
+            self._drop(each)
+        if tasks:
+            await asyncio.wait(tasks, timeout=seconds)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _all(self) -> list[UnderWay]:
+        return list(self._logins.values())
+
+    def _of(self, login_id: str, connection: int) -> UnderWay:
+        found = self._logins.get(login_id)
+        if found is None or found.connection != connection:
+            raise NotFound(
+                f"this connection began no login {login_id[:64]!r} that goes on",
+                hint="begin another with `brokerctl login`",
+            )
+        return found
+
+    def _check_room(self, name: str) -> None:
+        if any(each.identity.name == name and not each.task.done() for each in self._all()):
+            raise LoginUnderWay(f"somebody is logging in to {name} already")
+        if len(self._logins) >= MAX_LOGINS:
+            raise LimitExceeded(f"{MAX_LOGINS} logins are under way")
+
+    def _drop(self, login: UnderWay) -> None:
+        """Give a login up; it keeps its place until it is over."""
+        login.cancel()
+        login.task.add_done_callback(lambda _: self._logins.pop(login.id, None))
+
+    async def _follow(self, login: UnderWay) -> Standing:
+        name, pid = login.identity.name, login.pid
+        await self._audit.record("identity.login_begun", identity=name, mode=login.mode, pid=pid)
+        try:
+            work = self._threads.submit(login.carry_out)
+            standing = await asyncio.wrap_future(work)
+        except BrokerError as error:
+            await self._failed(login, error)
+            raise
+        await self._audit.record(
+            "identity.logged_in",
+            identity=name,
+            subject=standing.subject,
+            issuer=standing.issuer,
+            pid=pid,
+        )
+        return standing
+
+    async def _failed(self, login: UnderWay, error: BrokerError) -> None:
+        """Write down that a login failed. It has, whether or not it can be written."""
+        try:
+            await self._audit.record(
+                "identity.login_failed",
+                identity=login.identity.name,
+                kind=error.kind,
+                pid=login.pid,
+            )
+        except AuditUnavailable as unwritten:
+            _log.error("a login that failed is not in the audit: %s", unwritten)
+
+
+def _retrieve(task: asyncio.Task[Standing]) -> None:
+    """Take the error of a login that nobody asks about any more; it is in the audit."""
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,107 @@
+"""identity.* and login.*: who this person or machine is, and how a person logs in."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+from brokerd.identities.base import Mode, PersonalIdentity, Standing
+from brokerd.service.paging import page
+from brokerd.service.parts import Caller, Parts
+from brokerd.standings import is_personal
+from brokershim.errors import InvalidParams, PeerGone, ServerDown, UsageError
+
+_LONGEST_WAIT = 20.0
+_SHOWN = 256
+"""Characters of what a provider says of itself, or of somebody: a page still fits a line."""
+
+
+class Identifying:
+    """Tells of the identities, and lets a person log in and out."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def list_all(self, caller: Caller, *, after: str | None = None) -> dict[str, Any]:
+        """Return one page of the identities, by name, and how each stands."""
+        del caller
+        standings = self._parts.standings
+        names = [name for name in standings.names if after is None or name > after]
+        rows = [self._row(name, await standings.of(name)) for name in names]
+        return page("identities", rows, lambda row: row, lambda row: str(row["name"]))
+
+    async def begin(self, caller: Caller, *, identity: str, mode: str) -> dict[str, Any]:
+        """Begin a login, and say where the person goes on."""
+        chosen: Mode | None = next((each for each in get_args(Mode) if each == mode), None)
+        if chosen is None:
+            raise InvalidParams(f"mode is none of {', '.join(get_args(Mode))}")
+        found, pid = self._personal(identity), caller.peer.pid
+        if not caller.open:  # what ends with its connection would not end
+            raise PeerGone(f"process {pid} has ended")
+        number, login = await self._parts.logins.begin(found, chosen, caller.number, pid)
+        return {
+            "login": number,
+            "url": login.url,
+            "user_code": login.user_code,
+            "seconds": login.seconds,
+        }
+
+    async def wait(self, caller: Caller, *, login: str, seconds: float) -> dict[str, Any]:
+        """Wait a while for the end of a login that this connection began."""
+        if not 0 <= seconds <= _LONGEST_WAIT:
+            raise InvalidParams(f"seconds is not between 0 and {_LONGEST_WAIT:.0f}")
+        standing = await self._parts.logins.wait(login, caller.number, seconds)
+        return {"done": False} if standing is None else {"done": True, **_facts(standing)}
+
+    async def cancel(self, caller: Caller, *, login: str) -> dict[str, Any]:
+        """Give up a login that this connection began."""
+        await self._parts.logins.cancel(login, caller.number)
+        return {}
+
+    async def logout(self, caller: Caller, *, identity: str) -> dict[str, Any]:
+        """Forget a login, here and at the provider."""
+        found = self._personal(identity)
+        before = await self._parts.standings.of(identity)
+        untold: ServerDown | None = None
+        try:
+            await self._parts.blocking.run(f"identity {identity}", found.logout)
+        except ServerDown as error:  # here it is forgotten all the same
+            untold = error
+        await self._parts.audit.record(
+            "identity.logged_out",
+            identity=identity,
+            subject=before.subject,
+            issuer=before.issuer,
+            pid=caller.peer.pid,
+            provider_told=untold is None,
+        )
+        if untold is not None:
+            raise untold
+        return {}
+
+    def _personal(self, name: str) -> PersonalIdentity:
+        found = self._parts.standings.get(name)
+        if not is_personal(found):
+            raise UsageError(
+                f"identity {name} is of kind {found.kind}, which needs no login",
+                hint=f"`brokerctl whoami {name}` says how it stands",
+            )
+        return found
+
+    def _row(self, name: str, standing: Standing) -> dict[str, Any]:
+        identity = self._parts.standings.get(name)
+        return {
+            "name": name,
+            "kind": identity.kind,
+            "personal": is_personal(identity),
+            **_facts(standing),
+        }
+
+
+def _facts(standing: Standing) -> dict[str, Any]:
+    return {
+        "state": standing.state,
+        "issuer": standing.issuer[:_SHOWN],
+        "subject": standing.subject[:_SHOWN],
+        "until": standing.until,
+        "reason": standing.reason[:_SHOWN],
+    }

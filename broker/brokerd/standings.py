@@ -1,0 +1,66 @@
+"""How do the configured identities stand, and which of them needs a person?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TypeGuard
+
+from brokerd.blocking import Blocking
+from brokerd.identities.base import Identity, PersonalIdentity, Standing
+from brokershim.errors import BrokerError, IdentityNotFound
+
+
+def is_personal(identity: Identity) -> TypeGuard[PersonalIdentity]:
+    """Return whether a person logs in to it."""
+    return hasattr(identity, "login")
+
+
+class Standings:
+    """The configured identities, as others ask about them.
+
+    Args:
+        identities: The configured identities by name.
+        blocking: Runs what may block.
+    """
+
+    def __init__(self, identities: Mapping[str, Identity], blocking: Blocking) -> None:
+        self._identities = identities
+        self._blocking = blocking
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all identities, in order."""
+        return sorted(self._identities)
+
+    @property
+    def personal(self) -> list[str]:
+        """The names of those that a person logs in to, in order."""
+        return [name for name in self.names if is_personal(self._identities[name])]
+
+    def get(self, name: str) -> Identity:
+        """Return an identity.
+
+        Raises:
+            IdentityNotFound: None of that name is configured. The name is not repeated at length.
+        """
+        found = self._identities.get(name)
+        if found is None:
+            raise IdentityNotFound(f"no identity {name[:64]!r}")
+        return found
+
+    async def of(self, name: str) -> Standing:
+        """Return how one stands; one that cannot be asked has failed, and the reason says why.
+
+        Raises:
+            IdentityNotFound: None of that name is configured.
+        """
+        identity = self.get(name)
+        try:
+            return await self._blocking.run(f"identity {name}", identity.standing)
+        except BrokerError as error:
+            return Standing("failed", reason=error.message)
+
+    async def needing_login(self, names: Iterable[str]) -> list[str]:
+        """Return those of some identities that a person has to log in to now, in order."""
+        asked = set(names).intersection(self.personal)
+        return [name for name in sorted(asked) if (await self.of(name)).state == "login"]
