@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import email.utils
 import json
+import math
+import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, cast
 from urllib.parse import urlencode, urlsplit
 
-import urllib3
-
-from brokershim.errors import BackendTimeout, ConfigError, RateLimited, ServerDown
+from brokerd.roundtrip import Answer, Lost, RoundTrip
+from brokershim.errors import ConfigError, RateLimited, ServerDown
 from brokershim.hosts import is_loopback
 
-MAX_BYTES = 1024 * 1024
-"""The longest answer that is read: discovery documents and tokens are far shorter."""
-CONNECT_SECONDS = 5.0
-READ_SECONDS = 10.0
-_TRIES = 2
-_CHUNK = 64 * 1024
+_PAUSES = (0.2, 0.4)
+"""Seconds before another try, where one does no harm."""
 _TEMPORARY = (500, 502, 503, 504)
 _LONGEST_PAUSE = 3600.0
-_pool = urllib3.PoolManager(num_pools=16, maxsize=4)
+_LONGEST_DATE = 64
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,9 @@ def check_url(where: str, url: str) -> str:
         host, _ = parts.hostname, parts.port
     except ValueError:
         raise ConfigError(f"{where} is no URL") from None
-    if not host or parts.username is not None or parts.fragment or not url.isprintable():
+    # RFC 3986, section 2: a URL is ASCII. A space in it would end the request's first line.
+    visible = url.isascii() and url.isprintable() and " " not in url
+    if not host or parts.username is not None or parts.fragment or not visible:
         raise ConfigError(f"{where} is not a URL of a server")
     if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
         raise ConfigError(
@@ -90,106 +89,79 @@ def get(url: str) -> Reply:
 
 
 def post_form(url: str, form: Mapping[str, str], headers: Mapping[str, str] | None = None) -> Reply:
-    """Send a form; a request that was sent is never sent a second time. Raises as `get`."""
+    """Send a form; a request that may have been sent is never sent a second time.
+
+    Raises:
+        ServerDown: As `get`; ``sent`` in the details says whether the server may have it.
+        BackendTimeout: Likewise.
+        RateLimited: As `get`.
+    """
     kind = {"content-type": "application/x-www-form-urlencoded"}
     return _ask("POST", url, {**kind, **(headers or {})}, urlencode(form).encode())
 
 
 def post_json(url: str, document: Mapping[str, str], headers: Mapping[str, str]) -> Reply:
-    """Send a JSON object; a request that was sent is never sent a second time. Raises as `get`."""
+    """Send a JSON object; otherwise as `post_form`."""
     kind = {"content-type": "application/json"}
     return _ask("POST", url, {**kind, **headers}, json.dumps(document).encode())
 
 
 def _ask(method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Reply:
-    host = urlsplit(url).netloc
-    again = method == "GET"
-    retries = urllib3.Retry(
-        total=_TRIES,
-        connect=_TRIES,  # nothing was sent
-        read=_TRIES if again else 0,
-        status=_TRIES if again else 0,
-        other=0,
-        redirect=False,
-        status_forcelist=_TEMPORARY if again else (),
-        allowed_methods=None,
-        backoff_factor=0.2,
-        backoff_jitter=0.2,
-        respect_retry_after_header=False,
-        raise_on_status=False,
-    )
-    asked = {"accept": "application/json", "accept-encoding": "identity", **headers}
-    return _guarded(
-        host,
-        lambda: _reply(
-            host,
-            _pool.request(
-                method,
-                url,
-                headers=asked,
-                body=body,
-                redirect=False,
-                preload_content=False,
-                retries=retries,
-                timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
-            ),
-        ),
-    )
+    asked = {
+        "accept": "application/json",
+        "accept-encoding": "identity",
+        "connection": "close",
+        "user-agent": "brokerctl",
+        **headers,
+    }
+    harmless = method == "GET"
+    found = RoundTrip(method, url, asked, body).make()
+    for pause in _PAUSES:
+        if not _may_repeat(found, harmless):
+            break
+        time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load, hides nothing
+        found = RoundTrip(method, url, asked, body).make()
+    return _reply(urlsplit(url).netloc, found)
 
 
-def _guarded(host: str, ask: Callable[[], Reply]) -> Reply:
-    """Translate what urllib3 raises; its own errors, which repeat the URL, are not chained."""
-    try:
-        return ask()
-    except urllib3.exceptions.HTTPError as error:
-        cause = error.reason if isinstance(error, urllib3.exceptions.MaxRetryError) else error
-    if isinstance(cause, urllib3.exceptions.TimeoutError):
-        raise BackendTimeout(f"{host} does not answer")
-    if isinstance(cause, urllib3.exceptions.SSLError):
-        raise ServerDown(f"{host} cannot prove that it is {host} (TLS)", hint="see its certificate")
-    raise ServerDown(f"{host} cannot be reached ({type(cause).__name__})")
+def _may_repeat(found: Answer | Lost, harmless: bool) -> bool:
+    if isinstance(found, Lost):
+        return found.again and (harmless or not found.sent)
+    return harmless and found.status in _TEMPORARY
 
 
-def _reply(host: str, response: urllib3.BaseHTTPResponse) -> Reply:
-    try:
-        body = _read(host, response)
-    finally:
-        response.close()
-    reply = Reply(response.status, _skew(response.headers.get("date")), body)
-    if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
-        raise _rate_limited(host, response.headers.get("retry-after"))
-    if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise ServerDown(f"{host} fails with status {reply.status}")
-    if HTTPStatus.MULTIPLE_CHOICES <= reply.status < HTTPStatus.BAD_REQUEST:
-        raise ServerDown(f"{host} redirects, and a token goes only where it is meant to go")
-    return reply
-
-
-def _read(host: str, response: urllib3.BaseHTTPResponse) -> bytes:
-    deadline = time.monotonic() + READ_SECONDS
-    body = b""
-    for part in response.stream(_CHUNK, decode_content=False):
-        body += part
-        if len(body) > MAX_BYTES:
-            raise ServerDown(f"{host} answers more than {MAX_BYTES} bytes")
-        if time.monotonic() > deadline:
-            raise BackendTimeout(f"{host} takes too long to answer")
-    return body
+def _reply(host: str, found: Answer | Lost) -> Reply:
+    if isinstance(found, Lost):
+        found.error.details["sent"] = found.sent
+        raise found.error
+    status, sent = found.status, {"sent": True}
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        raise _rate_limited(host, found.headers.get("retry-after"))
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise ServerDown(f"{host} fails with status {status}", details=sent)
+    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+        raise ServerDown(
+            f"{host} redirects, and a token goes only where it is meant to go", details=sent
+        )
+    return Reply(status, _until(found.headers.get("date")), found.body)
 
 
 def _rate_limited(host: str, retry_after: str | None) -> RateLimited:
     """Read Retry-After (RFC 9110, section 10.2.3): seconds, or a date."""
-    seconds = float(retry_after) if retry_after and retry_after.isdecimal() else _skew(retry_after)
-    details = {} if seconds is None else {"retry_after": min(max(seconds, 0.0), _LONGEST_PAUSE)}
-    pause = f" for {details['retry_after']:.0f} s" if details else ""
-    return RateLimited(f"{host} asks for a pause{pause}", details=details)
+    numeric = retry_after is not None and retry_after.strip().isdecimal()
+    seconds = float(retry_after) if retry_after and numeric else _until(retry_after)
+    details: dict[str, Any] = {"sent": True}
+    if seconds is None:
+        return RateLimited(f"{host} asks for a pause", details=details)
+    details["retry_after"] = pause = min(max(seconds, 0.0), _LONGEST_PAUSE)
+    return RateLimited(f"{host} asks for a pause for {math.ceil(pause)} s", details=details)
 
 
-def _skew(date: str | None) -> float | None:
+def _until(date: str | None) -> float | None:
     """Return the seconds from now until a date of HTTP, negative where it is past."""
-    if date is None:
+    if date is None or len(date) > _LONGEST_DATE:
         return None
     try:
         return email.utils.parsedate_to_datetime(date).timestamp() - time.time()
-    except ValueError:
+    except (ValueError, OverflowError):
         return None

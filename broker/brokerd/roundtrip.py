@@ -1,0 +1,176 @@
+"""How does one request go to a server over HTTP, and its answer come back, within limits?
+
+Each goes over a connection of its own. Exchanges are minutes apart, and when a kept connection
+breaks nobody can tell whether the request was taken (RFC 9112, section 9.3.1), so that a token
+which may be sent only once could neither be sent again nor be given up.
+
+No proxy, whatever the environment says: a variable that any shell profile may set must not
+decide who gets to see tokens.
+"""
+
+from __future__ import annotations
+
+import http.client
+import re
+import socket
+import ssl
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+from urllib.parse import SplitResult, urlsplit
+
+from brokershim.errors import BackendTimeout, BackendUnavailable, BrokerError, ServerDown
+
+MAX_BYTES = 1024 * 1024
+"""The longest answer that is read: discovery documents and tokens are far shorter."""
+CONNECT_SECONDS = 5.0
+"""How long one address of a server may take to accept a connection."""
+TOTAL_SECONDS = 15.0
+"""How long all of it may take: a server that sends a byte now and then never times out."""
+
+_HEADER = re.compile(r"[a-z0-9-]+:[ -~]*")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back. Its repr shows no body, which may hold tokens."""
+
+    status: int
+    headers: http.client.HTTPMessage = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+class Lost(NamedTuple):
+    """There is no answer.
+
+    Attributes:
+        error: What to tell.
+        sent: Whether the server may have the request.
+        again: Whether another try may fare better.
+    """
+
+    error: BackendUnavailable
+    sent: bool
+    again: bool = True
+
+
+class RoundTrip:
+    """One request, and its answer.
+
+    Args:
+        method: Such as ``POST``.
+        url: One that passed `brokerd.http.check_url`.
+        headers: Of the request.
+        body: What to send; None for nothing.
+
+    Raises:
+        BrokerError: A header cannot be sent; with a line end in it, it would be two.
+    """
+
+    def __init__(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
+    ) -> None:
+        self._parts = urlsplit(url)
+        if not all(_HEADER.fullmatch(f"{name}:{value}") for name, value in headers.items()):
+            raise BrokerError(f"a header for {self._host} cannot be sent")
+        self._line = (method, _target(self._parts), body, dict(headers))
+        self._socket: socket.socket | None = None
+        self._late = self._sent = False
+
+    def make(self) -> Answer | Lost:
+        """Send the request and return what came of it.
+
+        What the libraries raise is not passed on: it may repeat what the server said, and a
+        server may repeat a token.
+        """
+        timer = threading.Timer(TOTAL_SECONDS, self._hang_up)
+        timer.daemon = True
+        timer.start()
+        try:
+            return self._ask()
+        except (OSError, http.client.HTTPException) as error:
+            failure = error
+        finally:
+            timer.cancel()
+            if self._socket is not None:
+                self._socket.close()
+        return self._lost(failure)
+
+    def _ask(self) -> Answer | Lost:
+        connection = self._connection()
+        reached = socket.create_connection((connection.host, connection.port), CONNECT_SECONDS)
+        reached.settimeout(TOTAL_SECONDS)
+        self._socket = reached
+        if self._parts.scheme == "https":
+            self._shake_hands(reached)
+        connection.sock = self._socket
+        if self._late:  # before there was a connection to hang up
+            raise TimeoutError
+        self._sent = True
+        method, target, body, headers = self._line
+        connection.request(method, target, body, headers)
+        with connection.getresponse() as response:
+            return self._read(response)
+
+    def _connection(self) -> http.client.HTTPConnection:
+        host, port = self._parts.hostname or "", self._parts.port
+        if self._parts.scheme == "https":
+            # It opens no connection itself: its context is never used.
+            return http.client.HTTPSConnection(host, port, context=_context())
+        return http.client.HTTPConnection(host, port)
+
+    def _shake_hands(self, plain: socket.socket) -> None:
+        secured = _context().wrap_socket(
+            plain, server_hostname=self._parts.hostname, do_handshake_on_connect=False
+        )
+        self._socket = secured  # before the handshake: that one, too, can be hung up on
+        secured.do_handshake()
+
+    def _read(self, response: http.client.HTTPResponse) -> Answer | Lost:
+        body = response.read(MAX_BYTES + 1)
+        if self._late:
+            raise TimeoutError
+        if len(body) > MAX_BYTES:
+            return Lost(
+                ServerDown(f"{self._host} answers more than {MAX_BYTES} bytes"), True, False
+            )
+        if response.length:
+            raise http.client.IncompleteRead(b"", response.length)
+        return Answer(response.status, response.headers, body)
+
+    def _hang_up(self) -> None:
+        self._late = True
+        if self._socket is not None:
+            try:
+                # The plain one's: SSLSocket's own takes TLS away under who is reading.
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+            except OSError:
+                return  # over already
+
+    @property
+    def _host(self) -> str:
+        return self._parts.netloc
+
+    def _lost(self, failure: Exception) -> Lost:
+        if self._late or isinstance(failure, TimeoutError):
+            return Lost(BackendTimeout(f"{self._host} does not answer"), self._sent)
+        if isinstance(failure, ssl.SSLError) and not self._sent:
+            return Lost(self._unproven(), self._sent, again=False)
+        doing = "breaks off" if self._sent else "cannot be reached"
+        return Lost(ServerDown(f"{self._host} {doing} ({type(failure).__name__})"), self._sent)
+
+    def _unproven(self) -> ServerDown:
+        return ServerDown(
+            f"{self._host} cannot prove that it is {self._host} (TLS)",
+            hint="see its certificate; an authority of your own: SSL_CERT_FILE for the daemon",
+        )
+
+
+def _context() -> ssl.SSLContext:
+    """Return what servers are checked with; made anew, since authorities come and go."""
+    return ssl.create_default_context()
+
+
+def _target(parts: SplitResult) -> str:
+    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
