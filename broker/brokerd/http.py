@@ -7,7 +7,7 @@ import json
 import math
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, cast
@@ -88,7 +88,11 @@ def get(url: str) -> Reply:
     return _ask("GET", url, {}, None)
 
 
-def post_form(url: str, form: Mapping[str, str], headers: Mapping[str, str] | None = None) -> Reply:
+def post_form(
+    url: str,
+    form: Mapping[str, str] | Sequence[tuple[str, str]],
+    headers: Mapping[str, str] | None = None,
+) -> Reply:
     """Send a form; a request that may have been sent is never sent a second time.
 
     Raises:
