@@ -1,0 +1,1 @@
+"""Who says a person is who they are: an OpenID provider."""

@@ -1,0 +1,158 @@
+"""How does a person log in where there is no browser? With one elsewhere, and a code (RFC 8628)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from brokerd import http
+from brokerd.identities.base import Standing
+from brokerd.identities.oidc import endpoint, metadata, ways, words
+from brokerd.identities.oidc.clocks import Clocks
+from brokerd.identities.oidc.endpoint import Grant
+from brokerd.identities.oidc.metadata import Metadata
+from brokerd.identities.oidc.settings import Settings
+from brokershim.errors import (
+    BackendTimeout,
+    IdentityUnavailable,
+    LoginRefused,
+    RateLimited,
+    ServerDown,
+)
+
+GRANT_TYPE = "urn:ietf:params:oauth:grant-type:device_code"
+_INTERVAL_SECONDS = 5.0
+_LONGEST_INTERVAL = 60.0
+_LONGEST_SECONDS = 900.0
+_LONGEST_CODE = 40
+_OK = 200
+
+
+class DeviceLogin:
+    """One login that waits for a person at another screen.
+
+    Args:
+        settings: Who the provider is, and who we are to it.
+        found: Where it is asked.
+        begin: Takes in what the login brings.
+        over: Called once, when it is over.
+        clocks: What time it is.
+
+    Raises:
+        IdentityUnavailable: The provider does not offer this.
+        ServerDown: It cannot be reached, or its answer is none.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        found: Metadata,
+        begin: ways.Begin,
+        over: Callable[[], None],
+        clocks: Clocks,
+    ) -> None:
+        self._settings, self._metadata, self._clocks = settings, found, clocks
+        self._begin, self._over = begin, over
+        self._given_up = threading.Event()
+        self._running = False
+        document = self._asked()
+        self._code = self._text(document, "device_code")
+        self.user_code: str | None = self._shown_code(document)
+        self.url = self._address(document)
+        self.seconds = min(_seconds(document, "expires_in", _LONGEST_SECONDS), _LONGEST_SECONDS)
+        self._interval = _seconds(document, "interval", _INTERVAL_SECONDS)
+        self._until = clocks.boot() + self.seconds
+
+    def run(self) -> Standing:
+        """Ask the provider, again and again, whether the person is done. Raises as `Login.run`."""
+        self._running = True
+        try:
+            return self._begin(self._polled(), None, self._given_up)
+        finally:
+            self._over()
+
+    def cancel(self) -> None:
+        """Give it up."""
+        self._given_up.set()
+        if not self._running:
+            self._over()
+
+    def _polled(self) -> Grant:
+        while self._clocks.boot() + self._interval < self._until:
+            if self._clocks.wait(self._given_up, self._interval):
+                raise ways.given_up()
+            answer = self._poll()
+            if answer is not None:
+                return answer
+        raise ways.too_late(self.seconds)
+
+    def _poll(self) -> Grant | None:
+        """Ask once (RFC 8628, section 3.5); None where the person is not done."""
+        form = {
+            "grant_type": GRANT_TYPE,
+            "device_code": self._code,
+            "client_id": self._settings.client_id,
+        }
+        try:
+            answer = endpoint.ask(self._metadata.token, form)
+        except RateLimited as error:
+            return self._slower(error.details.get("retry_after", self._interval + 5))
+        except BackendTimeout:
+            return self._slower(2 * self._interval)
+        if isinstance(answer, Grant):
+            return answer
+        if answer.code == "slow_down":
+            return self._slower(self._interval + 5)
+        if answer.code == "authorization_pending":
+            return None
+        raise LoginRefused(f"the provider refuses the login: {answer.said}")
+
+    def _slower(self, interval: float) -> None:
+        self._interval = min(max(interval, self._interval), _LONGEST_INTERVAL)
+
+    def _asked(self) -> Mapping[str, Any]:
+        """Return the provider's answer to a device that wants in (RFC 8628, section 3.2)."""
+        issuer, url = self._settings.issuer, self._metadata.device
+        if url is None:
+            raise IdentityUnavailable(
+                f"{issuer} offers no login with a code", hint="log in with a browser instead"
+            )
+        reply = http.post_form(url, self._question())
+        document = reply.document()
+        if reply.status == _OK:
+            return document
+        if words.code_of(document):
+            raise IdentityUnavailable(f"{issuer} gives no code: {words.said(document)}")
+        raise ServerDown(f"{issuer} answers status {reply.status} where it should give a code")
+
+    def _question(self) -> list[tuple[str, str]]:
+        return [
+            ("client_id", self._settings.client_id),
+            ("scope", " ".join(self._settings.wanted(self._metadata.scopes))),
+            *(("resource", each) for each in self._settings.resources),
+        ]
+
+    def _address(self, document: Mapping[str, Any]) -> str:
+        """Return where the person goes: it is shown, and opened, so it has to be an address."""
+        url = document.get("verification_uri_complete") or document.get("verification_uri")
+        return metadata.check_endpoint(self._settings.issuer, "verification_uri", url)
+
+    def _shown_code(self, document: Mapping[str, Any]) -> str:
+        code = self._text(document, "user_code")
+        if len(code) > _LONGEST_CODE or not (code.isprintable() and code.isascii()):
+            raise ServerDown(f"{self._settings.issuer} gives a code that nobody could type")
+        return code
+
+    def _text(self, document: Mapping[str, Any], key: str) -> str:
+        found: object = document.get(key)
+        if not isinstance(found, str) or not found:
+            raise ServerDown(f"{self._settings.issuer} gives no {key}")
+        return found
+
+
+def _seconds(document: Mapping[str, Any], key: str, default: float) -> float:
+    found: object = document.get(key)
+    if isinstance(found, bool) or not isinstance(found, (int, float)):
+        return default
+    return float(found) if 1 <= found < 2**31 else default

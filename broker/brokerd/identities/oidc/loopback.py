@@ -1,0 +1,144 @@
+"""How does one browser talk to one login? A small HTTP server on the loopback interface.
+
+RFC 8252, sections 7.3 and 8.3. Any program and any web page can reach it, so it reads little, for a
+short time, and only what was meant for this address.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlsplit
+
+from brokerd.identities.oidc import pages
+from brokerd.identities.oidc.pages import Page
+
+HEAD_BYTES = 32 * 1024
+"""The longest request: a code can be long, and browsers send what cookies this host has."""
+SECONDS = 5.0
+"""How long a connection may take to say what it wants, and to take the answer."""
+CONNECTIONS = 32
+_FIELDS = 16
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request. Its repr shows nothing: there may be a code in it."""
+
+    path: str
+    query: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        """Show no code."""
+        return "Asked()"
+
+
+Answer = Callable[[Asked], Awaitable[Page]]
+
+
+class Loopback:
+    """Listens on a port of 127.0.0.1 that the system chooses, from now on until closed."""
+
+    def __init__(self) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._socket.setblocking(False)
+        self.authority = f"127.0.0.1:{self._socket.getsockname()[1]}"
+        self._reading: dict[asyncio.StreamWriter, None] = {}
+        self._answering: set[asyncio.Task[None]] = set()
+
+    @contextlib.asynccontextmanager
+    async def serving(self, answer: Answer) -> AsyncGenerator[None]:
+        """Answer requests during the block, and then those that were read whole."""
+
+        async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await self._connected(reader, writer, answer)
+
+        server = await asyncio.start_server(connected, sock=self._socket, limit=HEAD_BYTES)
+        try:
+            yield
+        finally:
+            server.close()
+            for each in list(self._reading):
+                each.transport.abort()
+            if self._answering:
+                await asyncio.wait(self._answering, timeout=SECONDS)
+
+    def close(self) -> None:
+        """Listen no more; does nothing the second time."""
+        self._socket.close()
+
+    async def _connected(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: Answer
+    ) -> None:
+        head = await self._read(reader, writer)
+        if head is None:
+            writer.transport.abort()
+            return
+        task = asyncio.ensure_future(self._respond(writer, head, answer))
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
+        await task
+
+    async def _read(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> bytes | None:
+        """Return the head of a request; None where it is too long, too slow, or one too many."""
+        if len(self._reading) >= CONNECTIONS:
+            # The one that has stalled longest: the browser's own is read at once.
+            oldest = next(iter(self._reading))
+            del self._reading[oldest]
+            oldest.transport.abort()
+        self._reading[writer] = None
+        try:
+            async with asyncio.timeout(SECONDS):
+                return await reader.readuntil(b"\r\n\r\n")
+        except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            return None
+        finally:
+            self._reading.pop(writer, None)
+
+    async def _respond(self, writer: asyncio.StreamWriter, head: bytes, answer: Answer) -> None:
+        asked = self._asked(head)
+        page = asked if isinstance(asked, Page) else await answer(asked)
+        try:
+            async with asyncio.timeout(SECONDS):
+                writer.write(page.to_bytes())
+                await writer.drain()
+                writer.close()
+                await writer.wait_closed()
+        except (TimeoutError, OSError):
+            writer.transport.abort()
+
+    def _asked(self, head: bytes) -> Asked | Page:
+        """Return what a request asks for, or the page that refuses it (RFC 9112, section 3)."""
+        line, *fields = head.decode("latin-1").split("\r\n")
+        words = line.split(" ")
+        if len(words) != 3 or not words[1].startswith("/"):  # noqa: PLR2004
+            return pages.NOT_UNDERSTOOD
+        if _hosts(fields) != [self.authority]:
+            # A name of another site that leads here (DNS rebinding) would make its page ours.
+            return pages.WRONG_HOST
+        if words[0] != "GET":
+            return pages.WRONG_METHOD
+        return _split(words[1])
+
+
+def _hosts(fields: list[str]) -> list[str]:
+    pairs = (each.partition(":") for each in fields)
+    return [value.strip() for name, _, value in pairs if name.lower() == "host"]
+
+
+def _split(target: str) -> Asked | Page:
+    """Return a request's path and query; each parameter once (RFC 6749, section 3.1)."""
+    try:
+        parts = urlsplit(target)
+        pairs = parse_qsl(
+            parts.query, keep_blank_values=True, errors="strict", max_num_fields=_FIELDS
+        )
+    except ValueError:
+        return pages.NOT_UNDERSTOOD
+    query = dict(pairs)
+    return Asked(parts.path, query) if len(query) == len(pairs) else pages.NOT_UNDERSTOOD

@@ -1,0 +1,220 @@
+"""Who is logged in, and how do they get newer tokens? (RFC 6749, section 6.)"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+from brokerd import http
+from brokerd.identities.base import Standing, Token
+from brokerd.identities.oidc import endpoint, standing
+from brokerd.identities.oidc.clocks import Clocks
+from brokerd.identities.oidc.endpoint import Grant, Refusal
+from brokerd.identities.oidc.keeping import Keeper, Kept
+from brokerd.identities.oidc.provider import Provider
+from brokerd.identities.oidc.settings import Settings
+from brokerd.identities.oidc.verify import Person, Verifier
+from brokershim.errors import (
+    IdentityUnavailable,
+    KeyringUnavailable,
+    LoginRefused,
+    LoginRequired,
+    ServerDown,
+)
+
+_OK = 200
+_TEMPORARY = ("temporarily_unavailable", "server_error", "slow_down")
+
+
+class Session:
+    """One person's login, refreshed by one thread at a time.
+
+    Attributes:
+        revision: Changes with every login and its end.
+
+    Args:
+        settings: Who the provider is, and who we are to it.
+        provider: Says where it is asked.
+        verifier: Checks what it answers.
+        keeper: Where the login stands.
+        clocks: What time it is.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        provider: Provider,
+        verifier: Verifier,
+        keeper: Keeper,
+        clocks: Clocks,
+    ) -> None:
+        self.revision = 0
+        self._settings, self._provider, self._clocks = settings, provider, clocks
+        self._verifier, self._keeper = verifier, keeper
+        self._lock = threading.Lock()
+        self._alone: Person | None = None  # a login without a refresh token
+        self._unsaved: Kept | None = None  # what the keyring did not take, though the old is spent
+
+    def begin(self, grant: Grant, nonce: str | None, given_up: threading.Event) -> Standing:
+        """Take in what a login brought; whoever was logged in before is not any more.
+
+        Raises:
+            LoginRefused: It proves nothing, or was given up meanwhile.
+            ClockSkew: This machine's clock is off.
+            KeyringUnavailable: The keyring does not keep it.
+        """
+        person = self._verifier.person(grant, nonce, LoginRefused)
+        with self._lock:
+            if given_up.is_set():
+                raise LoginRefused("the login was given up")
+            if grant.refresh_token is None:
+                self._keeper.drop()
+            else:
+                self._keeper.save(self._kept(person, grant.refresh_token, grant.refresh_life))
+            self._alone = person if grant.refresh_token is None else None
+            self._unsaved = None
+            self.revision += 1
+        return self.standing()
+
+    def token(self, audience: str | None) -> Token:
+        """Return a token for an audience, as new as it can be had. Raises as the identity."""
+        with self._lock:
+            kept = self._current()
+            if kept is None:
+                return self._served(audience)
+            form = {"grant_type": "refresh_token", "refresh_token": kept.refresh_token}
+            if audience is not None:
+                form["resource"] = audience
+            form["client_id"] = self._settings.client_id
+            answer = endpoint.ask(self._provider.metadata().token, form)
+            if isinstance(answer, Refusal):
+                raise self._refused(answer, audience)
+            self._rotate(kept, answer)
+        if audience is not None:
+            return self._for_resource(answer, audience)
+        person = self._verifier.person(answer, None, ServerDown)
+        if person.subject != kept.subject:
+            raise ServerDown(f"{self._settings.issuer} gives the token of somebody else")
+        return person.token
+
+    def end(self) -> str | None:
+        """Forget the login; return its refresh token, which the provider is still to be told of.
+
+        Raises:
+            KeyringUnavailable: The keyring refuses.
+        """
+        with self._lock:
+            unsaved, self._alone, self._unsaved = self._unsaved, None, None
+            self.revision += 1
+            kept = unsaved or self._keeper.load()
+            self._keeper.drop()
+        return None if kept is None else kept.refresh_token
+
+    def standing(self) -> Standing:
+        """Return how the login stands, without asking the provider."""
+        try:
+            kept, alone = self._unsaved or self._keeper.load(), self._alone
+        except KeyringUnavailable as error:
+            return Standing("failed", self._settings.issuer, reason=error.message)
+        if kept is not None:
+            return standing.of_kept(self._settings, kept, self._clocks.wall())
+        return standing.of_alone(self._settings, alone, self._clocks.boot())
+
+    def _current(self) -> Kept | None:
+        """Return the login; what the keyring did not take before is offered to it again."""
+        if self._unsaved is not None:
+            self._save(self._unsaved)
+        return self._keeper.load()
+
+    def _served(self, audience: str | None) -> Token:
+        """Return the ID token of a login that has nothing else, while that lives."""
+        issuer, name = self._settings.issuer, self._settings.name
+        login = f"run `brokerctl login {name}` in a terminal"
+        if self._alone is None or self._alone.token.expires_at <= self._clocks.boot():
+            raise LoginRequired(f"nobody is logged in to {name} ({issuer})", hint=login)
+        if audience is not None:
+            raise IdentityUnavailable(
+                f"{issuer} granted no refresh token, so there is none for {audience}",
+                hint=f"let it grant offline_access to {self._settings.client_id}, then {login}",
+            )
+        return self._alone.token
+
+    def _rotate(self, kept: Kept, answer: Grant) -> None:
+        """Keep what is new before anything else is done with the answer."""
+        if answer.refresh_token is None and answer.refresh_life is None:
+            return
+        newer = replace(
+            kept,
+            refresh_token=answer.refresh_token or kept.refresh_token,
+            until=self._until(answer.refresh_life),
+            life=answer.refresh_life,
+        )
+        self._save(newer)
+
+    def _save(self, kept: Kept) -> None:
+        self._unsaved = kept
+        self._keeper.save(kept)
+        self._unsaved = None
+
+    def _refused(
+        self, answer: Refusal, audience: str | None
+    ) -> LoginRequired | IdentityUnavailable | ServerDown:
+        issuer, name = self._settings.issuer, self._settings.name
+        if answer.code == "invalid_grant":
+            self._forget()
+            return LoginRequired(
+                f"the login to {name} is over: {issuer} says {answer.said}",
+                hint=f"run `brokerctl login {name}` in a terminal",
+            )
+        if answer.code == "invalid_target" and audience is not None:
+            return self._no_such_audience(audience, answer.said)
+        if answer.code in _TEMPORARY:
+            return ServerDown(f"{issuer} says {answer.said}")
+        return IdentityUnavailable(
+            f"{issuer} gives {self._settings.client_id} no token: {answer.said}",
+            hint="see how this client is registered there",
+        )
+
+    def _for_resource(self, answer: Grant, audience: str) -> Token:
+        if (answer.access_token or "").count(".") != 2:  # noqa: PLR2004  (RFC 7519, section 3)
+            raise self._no_such_audience(audience, "its access token is no JWT")
+        return self._verifier.access_token(answer, audience, ServerDown)
+
+    def _no_such_audience(self, audience: str, why: str) -> IdentityUnavailable:
+        return IdentityUnavailable(
+            f"{self._settings.issuer} gives no token for {audience}: {why}",
+            hint=f"name it under resources in [identity.{self._settings.name}] and log in again; "
+            "the provider has to issue JWT access tokens (RFC 9068) for that resource (RFC 8707)",
+        )
+
+    def _forget(self) -> None:
+        self._alone = self._unsaved = None
+        self.revision += 1
+        self._keeper.drop()
+
+    def _kept(self, person: Person, refresh_token: str, life: float | None) -> Kept:
+        return Kept(person.subject, person.shown, refresh_token, self._until(life), life)
+
+    def _until(self, life: float | None) -> float | None:
+        return None if life is None else self._clocks.wall() + life
+
+
+def give_back(provider: Provider, client_id: str, refresh_token: str) -> None:
+    """Tell the provider that a refresh token is not used any more (RFC 7009).
+
+    Raises:
+        ServerDown: It cannot be told.
+    """
+    url = provider.metadata().revocation
+    if url is None:  # it cannot be told, and its token dies by itself
+        return
+    form = {
+        "token": refresh_token,
+        "token_type_hint": "refresh_token",
+        "client_id": client_id,
+    }
+    if http.post_form(url, form).status != _OK:
+        raise ServerDown(
+            f"{provider.issuer} did not take the login back",
+            hint="this machine has forgotten it; end it on the provider's own page",
+        )
