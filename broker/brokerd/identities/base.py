@@ -38,7 +38,8 @@ class Standing:
         issuer: From where, as far as is known; else empty.
         subject: Who, as far as is known; else empty.
         until: Seconds from now until a person is needed; None if never, or not known.
-        reason: Why it is not ready, in one sentence, and never a token; else empty.
+        reason: Why it is not ready, or what bounds it, in one sentence, and never a token; else
+            empty.
     """
 
     state: Literal["ready", "due", "login", "absent", "failed"]
@@ -77,6 +78,7 @@ class Identity(Protocol):
             IdentityExpired: What there is, is over.
             InsecurePath: Others could read or change what it comes from.
             ClockSkew: This machine's clock is off.
+            KeyringUnavailable: The keyring that the login stands in refuses.
             ServerDown: Who issues it cannot be reached.
         """
         ...
@@ -122,6 +124,8 @@ class PersonalIdentity(Identity, Protocol):
         """Begin a login; whoever is logged in stays so until it has succeeded.
 
         Raises:
+            LoginUnderWay: One has begun, and is not over.
+            KeyringUnavailable: The keyring could not keep it.
             ServerDown: The provider cannot be reached.
             IdentityUnavailable: It does not offer this way.
         """

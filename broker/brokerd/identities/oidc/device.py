@@ -23,6 +23,8 @@ from brokershim.errors import (
 
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:device_code"
 _INTERVAL_SECONDS = 5.0
+_MORE_SECONDS = 5.0
+"""What ``slow_down`` adds to the interval (RFC 8628, section 3.5)."""
 _LONGEST_INTERVAL = 60.0
 _LONGEST_SECONDS = 900.0
 _LONGEST_CODE = 40
@@ -97,16 +99,18 @@ class DeviceLogin:
         try:
             answer = endpoint.ask(self._metadata.token, form)
         except RateLimited as error:
-            return self._slower(error.details.get("retry_after", self._interval + 5))
+            self._slower(error.details.get("retry_after", self._interval + _MORE_SECONDS))
+            return None
         except BackendTimeout:
-            return self._slower(2 * self._interval)
+            self._slower(2 * self._interval)
+            return None
         if isinstance(answer, Grant):
             return answer
         if answer.code == "slow_down":
-            return self._slower(self._interval + 5)
-        if answer.code == "authorization_pending":
-            return None
-        raise LoginRefused(f"the provider refuses the login: {answer.said}")
+            self._slower(self._interval + _MORE_SECONDS)
+        elif answer.code != "authorization_pending":
+            raise LoginRefused(f"the provider refuses the login: {answer.said}")
+        return None
 
     def _slower(self, interval: float) -> None:
         self._interval = min(max(interval, self._interval), _LONGEST_INTERVAL)

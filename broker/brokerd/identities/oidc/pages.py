@@ -48,7 +48,7 @@ _DOCUMENT = """<!doctype html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title} – brokerctl</title>
+<title>{title} - brokerctl</title>
 <style>{style}</style>
 </head>
 <body class="{kind}">
@@ -126,8 +126,6 @@ def _no(status: HTTPStatus, said: str, headers: Mapping[str, str] | None = None)
 
 NOT_UNDERSTOOD = _no(HTTPStatus.BAD_REQUEST, "The request could not be understood.")
 WRONG_HOST = _no(HTTPStatus.MISDIRECTED_REQUEST, "The request was meant for another server.")
-WRONG_METHOD = _no(
-    HTTPStatus.METHOD_NOT_ALLOWED, "There is nothing to send here.", {"Allow": "GET"}
-)
-NOT_OURS = _no(HTTPStatus.BAD_REQUEST, "The request does not belong to the login that waits here.")
+WRONG_METHOD = _no(HTTPStatus.METHOD_NOT_ALLOWED, "Nothing can be sent here.", {"Allow": "GET"})
+NOT_OURS = _no(HTTPStatus.BAD_REQUEST, "The request is of no login that waits here.")
 NOTHING_HERE = _no(HTTPStatus.NOT_FOUND, "There is no such page.")

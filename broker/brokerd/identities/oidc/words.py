@@ -8,7 +8,7 @@ from typing import Any
 
 _LONGEST = 200
 _CODE = re.compile(r"[a-z_]{1,64}")
-# A provider repeats what it was sent: a code, a token. Words of a person have no digits, or are short.
+# A provider repeats what it was sent, a code or a token. Words have no digits, or are short.
 _TOKEN_SHAPED = re.compile(r"(?=\S*\d)\S{10,}|\S{24,}")
 
 
