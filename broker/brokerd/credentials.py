@@ -1,46 +1,43 @@
 """Where is a key held between two leases of it, and who fetches it?
 
 Sealed in memory, fetched once however many ask at the same time, and fetched again as soon as
-the backend's revision says so. A credential that the backend made for one lease (it has an
-upstream id) is never kept: it ends with that lease.
+the backend's revision says so. One that dies by itself is refreshed while it is still served, by
+one task in the background: while it lives, a backend that is away does not matter, and once it is
+dead nobody gets it. A credential that the backend made for one lease (it has an upstream id) is
+never kept: it ends with that lease.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable, Mapping
+import logging
+import random
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from contextvars import Context
-from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
+from brokerd.asking import Asking
 from brokerd.backends.base import Backend
-from brokerd.blocking import Blocking
+from brokerd.kept import Kept, keep
 from brokerd.model import Credential, Secret
-from brokerd.sealed import Sealed, Sealer
-from brokershim.errors import BackendUnavailable
+from brokerd.rejections import Rejections
+from brokerd.sealed import Sealer
+from brokershim.errors import BackendUnavailable, BrokerError
 from brokershim.reference import is_key
 
-FLOOR_SECONDS = 30.0
-"""A credential with less life left than this is fetched again before it is handed out."""
 _ATTEMPTS = 3
 """Fetches for one request, should what each of them brings be out of date by then."""
+_Found = tuple[Secret, Credential]
+_log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class _Kept:
-    secret: Secret
-    credential: Credential
-    """Without its value."""
-    sealed: Sealed
-    revision: Hashable
+class _Key(NamedTuple):
+    """One key of one backend: it may serve several secrets."""
 
-
-class _Fetched(NamedTuple):
-    secret: Secret
-    credential: Credential
-    revision: Hashable
-    refused: bool
-    """Whether a provider refused that very version while it was fetched."""
+    backend: str
+    key: Hashable
 
 
 class Credentials:
@@ -50,8 +47,9 @@ class Credentials:
         backends: The configured backends by name.
         route: Gives the name of the backend that holds a secret.
         sealer: Seals what is kept.
-        blocking: Runs what may block.
+        asking: Asks the backends.
         now: The time, in seconds of `brokershim.clock.now`.
+        draw: Gives a number from 0 to 1, at random, for the jitter.
     """
 
     def __init__(
@@ -59,19 +57,23 @@ class Credentials:
         backends: Mapping[str, Backend],
         route: Callable[[str], str],
         sealer: Sealer,
-        blocking: Blocking,
+        asking: Asking,
         now: Callable[[], float],
+        draw: Callable[[], float] = random.random,
     ) -> None:
         self._backends = backends
         self._route = route
         self._sealer = sealer
-        self._blocking = blocking
+        self._asking = asking
         self._now = now
-        self._kept: dict[str, _Kept] = {}
-        self._flights: dict[str, asyncio.Task[_Fetched]] = {}
-        self._refused: dict[str, str] = {}
+        self._draw = draw
+        self._kept: dict[_Key, Kept] = {}
+        self._flights: dict[_Key, asyncio.Task[_Found | None]] = {}
+        self._refused: dict[_Key, set[str]] = {}
+        self._rejections = Rejections(draw)
+        self._cleared: Counter[str] = Counter()
 
-    async def get(self, name: str) -> tuple[Secret, Credential]:
+    async def get(self, name: str) -> _Found:
         """Return a secret's description and its key.
 
         It is up to date as this returns: a key that was replaced, removed or locked away while
@@ -81,85 +83,152 @@ class Credentials:
             SecretNotFound: No backend has it.
             BackendUnavailable: It cannot be had now, or not in time.
             Locked: The store that holds it is locked.
+            AuditUnavailable: That it was fetched cannot be written.
         """
         for _ in range(_ATTEMPTS):
-            kept = self._kept.get(name)
-            if kept is not None and self._is_good(kept):
-                value = self._sealer.open(kept.sealed, name.encode())
-                return kept.secret, replace(kept.credential, value=value)
-            found = await self._fetch_once(name)
-            if found.credential.upstream is not None or self._is_current(found):
-                return found.secret, found.credential
-        raise BackendUnavailable(f"{name} changed whenever it was fetched", hint="try again")
+            found = self._from_memory(name) or await self._bring(name)
+            if found is not None:
+                return found
+        found = self._from_memory(name)
+        if found is None:
+            raise BackendUnavailable(f"{name} changed whenever it was fetched", hint="try again")
+        return found
 
     async def describe(self, name: str) -> Secret:
         """Return a secret's description, without fetching its key.
+
+        Its version is that of the key which is given now, or else what the backend says.
 
         Raises:
             SecretNotFound: No backend has it.
             BackendUnavailable: It cannot be told now, or not in time.
             Locked: The store that holds it is locked.
         """
-        kept = self._kept.get(name)
-        if kept is not None and self._is_good(kept):
-            return kept.secret
-        return await self._blocking.run(
-            f"the backend of {name}", self._backend(name).describe, name
-        )
+        kept = self._good(self._key(name))
+        if kept is None:
+            return await self._asking.describe(self._route(name), name)
+        if name not in kept.secrets:
+            await self._describe(kept, name)
+        return kept.secrets[name]
 
     def forget(self, name: str, version: str) -> None:
         """Drop a key that a provider refused, unless a newer one has taken its place."""
-        kept = self._kept.get(name)
-        if kept is not None and kept.credential.version == version:
-            del self._kept[name]
-        if name in self._flights:  # what it brings may be that key once more
-            self._refused[name] = version
+        key = self._key(name)
+        kept = self._kept.get(key)
+        if kept is not None and kept.version == version:
+            del self._kept[key]
+            if kept.dies:  # a static key is not replaced: it is only read again
+                self._rejections.add(key, self._now() - kept.fetched_at, self._now())
+        if key in self._flights:  # what it brings may be that key once more
+            self._refused.setdefault(key, set()).add(version)
 
-    def clear(self) -> None:
-        """Drop every key."""
-        self._kept.clear()
+    def clear(self, backend: str) -> None:
+        """Drop every key of a backend, also those that are on their way."""
+        self._cleared[backend] += 1
+        self._kept = {key: kept for key, kept in self._kept.items() if key.backend != backend}
 
-    def _is_good(self, kept: _Kept) -> bool:
-        ends = kept.credential.expires_at
-        alive = ends is None or ends - self._now() > FLOOR_SECONDS
-        return alive and kept.revision == self._backend(kept.secret.name).revision()
+    def refresh_due(self, names: Iterable[str]) -> None:
+        """Begin to fetch what is due of some secrets' keys, and drop the keys that are dead."""
+        now = self._now()
+        self._kept = {key: kept for key, kept in self._kept.items() if not kept.is_over(now)}
+        for name in names:
+            self._refresh_if_due(name)
 
-    def _is_current(self, found: _Fetched) -> bool:
-        return not found.refused and found.revision == self._backend(found.secret.name).revision()
+    def _from_memory(self, name: str) -> _Found | None:
+        kept = self._good(self._key(name))
+        if kept is None or name not in kept.secrets:
+            return None
+        self._refresh_if_due(name)
+        return kept.secrets[name], kept.opened(self._sealer)
 
-    def _backend(self, name: str) -> Backend:
-        return self._backends[self._route(name)]
+    async def _bring(self, name: str) -> _Found | None:
+        """Bring what is missing into memory; return what was made for one lease."""
+        kept = self._good(self._key(name))
+        if kept is None:
+            return await self._fetch_once(name)
+        await self._describe(kept, name)
+        return None
 
-    async def _fetch_once(self, name: str) -> _Fetched:
+    async def _describe(self, kept: Kept, name: str) -> None:
+        kept.describe(await self._asking.describe(self._route(name), name))
+
+    def _good(self, key: _Key) -> Kept | None:
+        kept = self._kept.get(key)
+        if kept is None or kept.basis != self._basis(key.backend):
+            return None
+        return kept if kept.may_be_given(self._now()) else None
+
+    def _basis(self, backend: str) -> Hashable:
+        return self._backends[backend].revision(), self._cleared[backend]
+
+    def _key(self, name: str) -> _Key:
+        backend = self._route(name)
+        return _Key(backend, self._backends[backend].key_of(name))
+
+    def _refresh_if_due(self, name: str) -> None:
+        key = self._key(name)
+        kept = self._kept.get(key)
+        if kept is None or key in self._flights or not kept.is_due(self._now()):
+            return
+        if kept.basis == self._basis(key.backend):  # else it is of no use, and is not renewed
+            self._take_off(key, name).add_done_callback(partial(_report, name))
+
+    async def _fetch_once(self, name: str) -> _Found | None:
         """Join the fetch that is under way, or start one.
 
         What was made for one lease is not shared: ending that lease would end the others' key.
         """
-        flight = self._flights.get(name)
-        if flight is not None:
-            found = await asyncio.shield(flight)
-            return found if found.credential.upstream is None else await self._fetch(name)
-        self._refused.pop(name, None)
+        key = self._key(name)
+        flight = self._flights.get(key)
+        # Shielded: a caller that gives up must not take the others' key away.
+        if flight is None:
+            self._rejections.check(key, name, self._now())
+            return await asyncio.shield(self._take_off(key, name))
+        made = await asyncio.shield(flight)
+        return None if made is None else await self._fetch(key, name)
+
+    def _take_off(self, key: _Key, name: str) -> asyncio.Task[_Found | None]:
         # In no client's context: one that has used up its threads must not hold up who joins.
         loop = asyncio.get_running_loop()
-        flight = loop.create_task(self._fetch(name), context=Context())
-        self._flights[name] = flight
-        flight.add_done_callback(lambda _: self._flights.pop(name, None))
-        # Shielded: a caller that gives up must not take the others' key away.
-        return await asyncio.shield(flight)
+        flight = loop.create_task(self._fly(key, name), context=Context())
+        self._flights[key] = flight
+        flight.add_done_callback(_failure)  # looked at, though everybody may have given up
+        return flight
 
-    async def _fetch(self, name: str) -> _Fetched:
-        backend = self._backend(name)
+    async def _fly(self, key: _Key, name: str) -> _Found | None:
+        before = self._kept.get(key)
+        try:
+            return await self._fetch(key, name)
+        finally:
+            del self._flights[key]
+            self._refused.pop(key, None)
+            if before is not None and self._kept.get(key) is before:
+                before.not_refreshed(self._now(), self._draw)
+
+    async def _fetch(self, key: _Key, name: str) -> _Found | None:
+        """Fetch a key and keep it; return it where it was made for one lease."""
         # Taken before the fetch: a change while it runs makes what it brings stale at once.
-        revision = backend.revision()
-        what = f"the backend of {name}"
-        secret = await self._blocking.run(what, backend.describe, name)
-        credential = await self._blocking.run(what, backend.fetch, name)
-        refused = self._refused.pop(name, None) == credential.version
-        if credential.upstream is None and not refused:
-            sealed = self._sealer.seal(credential.value, name.encode())
-            self._kept[name] = _Kept(secret, replace(credential, value=b""), sealed, revision)
-        return _Fetched(secret, credential, revision, refused)
+        basis = self._basis(key.backend)
+        secret, credential = await self._asking.fetch(key.backend, name)
+        if credential.upstream is not None:
+            return secret, credential
+        if credential.version not in self._refused.get(key, ()):
+            now = self._now()
+            self._kept[key] = keep(self._sealer, key, secret, credential, basis, now)
+        return None
+
+
+def _failure(flight: asyncio.Task[_Found | None]) -> BaseException | None:
+    return None if flight.cancelled() else flight.exception()
+
+
+def _report(name: str, flight: asyncio.Task[_Found | None]) -> None:
+    """Say why nobody who asks later will have a newer key: this flight was for no request."""
+    error = _failure(flight)
+    if error is not None:
+        # Of another error not even the text: it may be of anywhere, and hold anything.
+        why = error.message if isinstance(error, BrokerError) else type(error).__name__
+        _log.warning("the key of %s is not refreshed yet: %s", name, why)
 
 
 def header_text(name: str, credential: Credential) -> str:

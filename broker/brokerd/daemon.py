@@ -11,11 +11,13 @@ from collections.abc import Awaitable, Callable, Generator, Mapping
 from typing import Any
 
 from brokerd import config, kinds, notice
+from brokerd.asking import Asking
 from brokerd.audit.group import GroupCommit
 from brokerd.audit.log import AuditLog
 from brokerd.backends.base import Backend
 from brokerd.backends.embedded import EmbeddedBackend
 from brokerd.blocking import Blocking, work_for
+from brokerd.breaker import Breaker
 from brokerd.connection import Connection
 from brokerd.credentials import Credentials
 from brokerd.dues import Dues
@@ -28,6 +30,7 @@ from brokerd.logins import Logins
 from brokerd.peer import PINNED_BY
 from brokerd.policyfile import PolicyFile
 from brokerd.refusals import Refusals
+from brokerd.revisions import Revisions
 from brokerd.sealed import Sealer
 from brokerd.server import Server
 from brokerd.service.control import Facts
@@ -92,6 +95,9 @@ class Daemon:
         self._upstream = Upstream(backends, self._journal, self._audit, self._blocking)
         self._endings = Endings(self._leases, self._audit, self._upstream, self._notify)
         self._refusals = Refusals(self._audit, clock.now)
+        breakers = {name: Breaker(name) for name in backends if name != config.EMBEDDED}
+        asking = Asking(backends, breakers, self._blocking, self._audit, self._refusals, clock.now)
+        self._revisions = Revisions(backends, breakers, self._leases, self._endings)
         self._policy = PolicyFile(os.path.join(config_dir(), "policy.toml"))
         self._following = Following(
             self._policy, self._leases, self._sessions, self._endings, self._audit
@@ -103,7 +109,8 @@ class Daemon:
             leases=self._leases,
             sessions=self._sessions,
             policy=self._policy,
-            credentials=Credentials(backends, route, self._sealer, self._blocking, clock.now),
+            credentials=Credentials(backends, route, self._sealer, asking, clock.now),
+            breakers=breakers,
             endings=self._endings,
             upstream=self._upstream,
             audit=self._audit,
@@ -171,6 +178,8 @@ class Daemon:
             self._endings.end(self._leases.expired(now), Reason.EXPIRED)
             self._server.close_idle()
             await self._following.look()
+            self._revisions.look()
+            self._parts.credentials.refresh_due(self._leases.secrets())
             self._dues.look()
             if not self._listener.is_ours():
                 _log.error("the socket was removed or replaced: stopping")

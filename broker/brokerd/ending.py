@@ -30,6 +30,7 @@ class Reason(StrEnum):
     SESSION_ENDED = "session ended"
     REVOKED = "revoked by hand"
     ROTATED = "secret rotated"
+    REPLACED = "a newer key takes its place"
     REMOVED = "secret removed"
     POLICY = "no longer granted"
     REJECTED = "rejected by the provider"
@@ -39,6 +40,7 @@ class Reason(StrEnum):
 
 
 _HOLDER_KNOWS = {Reason.RELEASED, Reason.HOLDER_GONE, Reason.REJECTED, Reason.UNDELIVERED}
+_ACQUIRE_AGAIN = {Reason.ROTATED, Reason.REPLACED}
 
 
 class Endings:
@@ -80,7 +82,7 @@ class Endings:
             await asyncio.wait(self._writing)
 
     def _tell(self, lease: Lease, reason: Reason) -> None:
-        method = "secret.rotated" if reason is Reason.ROTATED else "lease.revoked"
+        method = "secret.rotated" if reason in _ACQUIRE_AGAIN else "lease.revoked"
         params = {"lease": lease.id, "secret": lease.secret, "reason": reason.value}
         self._notify(lease.connection, method, params)
 

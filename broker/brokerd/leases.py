@@ -26,6 +26,7 @@ class Lease:
         expires_at: Seconds of `brokershim.clock.now`.
         backend: The backend that the key came from.
         key_expires_at: When the key itself dies; None if it does not by itself.
+        floor: Seconds of the key's life below which it is not given or renewed any more.
         upstream: What to revoke there when it ends, if anything.
         number: Its place in the order of the table, for paging.
     """
@@ -40,6 +41,7 @@ class Lease:
     expires_at: float
     backend: str
     key_expires_at: float | None = None
+    floor: float = 30.0
     upstream: str | None = None
     number: int = 0
 
@@ -115,6 +117,10 @@ class LeaseTable:
     def of_session(self, session: str) -> list[Lease]:
         """Return what a session's processes hold."""
         return [lease for lease in self if lease.session == session]
+
+    def secrets(self) -> set[str]:
+        """Return the names of what is leased."""
+        return {lease.secret for lease in self._leases.values()}
 
     def of_secret(self, secret: str) -> list[Lease]:
         """Return the leases of one secret."""

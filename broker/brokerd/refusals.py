@@ -30,14 +30,16 @@ class Refusals:
         self._since = now()
         self._left_out = 0
 
-    async def record(self, error: BrokerError, **facts: str | int) -> None:
+    async def record(
+        self, error: BrokerError, event: str = "request.refused", **facts: str | int
+    ) -> None:
         """Write down one refusal. It stands, whether or not it can be written."""
         if not self._take():
             self._left_out += 1
             return
         left_out, self._left_out = self._left_out, 0
         try:
-            await self._audit.record("request.refused", kind=error.kind, left_out=left_out, **facts)
+            await self._audit.record(event, kind=error.kind, left_out=left_out, **facts)
         except AuditUnavailable as unwritten:
             _log.error("a refusal is not in the audit: %s", unwritten)
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from brokerd.credentials import FLOOR_SECONDS, header_text
+from brokerd.credentials import header_text
 from brokerd.model import BoundedBy, Credential
 from brokershim.errors import BackendTimeout, BackendUnavailable, Locked
 from tests.support.backends import FakeBackend
@@ -25,9 +25,9 @@ async def test_a_key_is_fetched_once_and_then_kept() -> None:
 async def test_what_is_kept_is_sealed() -> None:
     async with caching(FakeBackend()) as cache:
         await cache.get()
-        kept = cache.credentials._kept["a"]
-        assert kept.credential.value == b""
-        assert b"key-1" not in kept.sealed.ciphertext
+        (kept,) = cache.credentials._kept.values()
+        assert kept._credential.value == b""
+        assert b"key-1" not in kept._sealed.ciphertext
 
 
 @in_a_loop
@@ -94,21 +94,34 @@ async def test_a_dying_key_is_fetched_again_before_it_dies() -> None:
         ends = cache.now + 100.0
         cache.backend.life = lambda: ends
         await cache.get()
-        cache.now = ends - FLOOR_SECONDS - 0.1
+        cache.now = ends - 25.0 - 0.1  # a quarter of its life is its floor
         await cache.get()
         assert cache.backend.fetches == 1
-        cache.now = ends - FLOOR_SECONDS
+        cache.now = ends - 25.0
         cache.backend.life = lambda: ends + 1000.0
         await cache.get()
         assert cache.backend.fetches == 2
 
 
 @in_a_loop
-async def test_a_key_with_a_life_below_the_floor_costs_one_fetch_for_each_request() -> None:
-    async with caching(FakeBackend()) as cache:
-        cache.backend.life = lambda: cache.now + FLOOR_SECONDS / 2
-        assert await cache.get() == b"key-1"
+async def test_a_short_lived_key_is_not_fetched_again_for_each_request() -> None:
+    """A floor above its life would make each request cost an exchange."""
+    async with caching(FakeBackend(floor=30.0)) as cache:
+        ends = cache.now + 20.0
+        cache.backend.life = lambda: ends
+        for _ in range(3):
+            assert await cache.get() == b"key-1"
         assert cache.backend.fetches == 1
+
+
+@pytest.mark.parametrize("life", [0.0, -1.0])
+@in_a_loop
+async def test_a_key_that_is_over_as_it_comes_is_not_given(life: float) -> None:
+    async with caching(FakeBackend()) as cache:
+        cache.backend.life = lambda: cache.now + life
+        with pytest.raises(BackendUnavailable, match="was over as it came"):
+            await cache.get()
+        assert cache.credentials._kept == {}
 
 
 @in_a_loop
@@ -129,7 +142,10 @@ async def test_what_was_minted_for_one_lease_is_never_shared_or_kept() -> None:
 async def test_nothing_is_kept_after_clear() -> None:
     async with caching(FakeBackend()) as cache:
         await cache.get()
-        cache.credentials.clear()
+        cache.credentials.clear("another")
+        await cache.get()
+        assert cache.backend.fetches == 1
+        cache.credentials.clear("fake")
         assert cache.credentials._kept == {}
         await cache.get()
         assert cache.backend.fetches == 2

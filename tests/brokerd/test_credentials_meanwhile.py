@@ -51,7 +51,7 @@ async def test_a_key_is_not_handed_out_after_the_store_was_locked() -> None:
         await cache.is_reading()
         backend.version += 1  # as the embedded store's revision does
         backend.failure = Locked("the store is locked")
-        cache.credentials.clear()
+        cache.credentials.clear("fake")
         backend.gate.set()
         with pytest.raises(Locked):
             await caller

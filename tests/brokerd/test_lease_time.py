@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from unittest import mock
 
 import pytest
 
-from brokershim.errors import BackendUnavailable, LeaseNotFound
+from brokerd.audit.line import AuditHead, Field
+from brokershim.errors import BackendUnavailable, LeaseNotFound, ServerDown
 from tests.support.backends import FakeBackend
 from tests.support.daemon import World
 from tests.support.inner import InnerClient, inner_daemon
@@ -82,19 +84,89 @@ async def test_a_lease_never_outlives_its_key(granted: World) -> None:
         renewed = await client.call("lease.renew", lease=reply["lease"])
         assert renewed["expires_in"] == 60.0
         inner.now += 40
-        with pytest.raises(BackendUnavailable, match="about to expire"):
+        with pytest.raises(LeaseNotFound, match="has ended"):  # acquire another
             await client.call("lease.renew", lease=reply["lease"])
 
 
 @in_a_loop
-async def test_a_key_that_is_about_to_die_is_not_leased(granted: World) -> None:
+async def test_a_key_that_nearly_dies_while_its_lease_is_audited_is_not_given(
+    granted: World,
+) -> None:
     async with inner_daemon(granted, FakeBackend(minting=True)) as inner:
-        inner.backend.life = lambda: inner.now + 29.0
+        dies = inner.now + 100.0
+        inner.backend.life = lambda: dies
         client = await inner.holder()
-        with pytest.raises(BackendUnavailable, match="about to expire"):
-            await client.lease()
-        await until(lambda: inner.backend.revoked == ["upstream-1"])
+        record = inner.daemon._audit.record
+
+        async def slow(event: str, **facts: Field) -> AuditHead:
+            if event == "lease.acquired":
+                inner.now = dies - 24.9  # a quarter of its life is its floor
+            return await record(event, **facts)
+
+        with mock.patch.object(inner.daemon._audit, "record", slow):
+            with pytest.raises(BackendUnavailable, match="about to expire"):
+                await client.lease()
+            await until(lambda: inner.backend.revoked == ["upstream-1"])
         assert len(inner.daemon._leases) == 0
+
+
+@in_a_loop
+async def test_a_lease_goes_on_with_a_key_whose_end_is_near_only_as_a_new_one(
+    granted: World,
+) -> None:
+    """The key is refreshed while it lives; who renews is sent to fetch the newer one."""
+    async with inner_daemon(granted, FakeBackend(exchanging=True)) as inner:
+        first = inner.now
+        inner.backend.life = lambda: inner.now + 600.0
+        inner.backend.refresh = lambda: inner.now + 300.0
+        client = await inner.holder()
+        reply = await client.call("lease.acquire", secret="a")
+        assert (reply["expires_in"], reply["floor"]) == (600.0, 30.0)
+        inner.now = first + 301.0
+        await until(lambda: inner.backend.fetches == 2)  # though nobody asked
+        with pytest.raises(LeaseNotFound):
+            await client.call("lease.renew", lease=reply["lease"])
+        assert inner.endings()[reply["lease"]] == "a newer key takes its place"
+        assert (await client.hears())["method"] == "secret.rotated"
+        assert (await client.call("lease.acquire", secret="a"))["version"] == "upstream-2"
+        assert inner.backend.fetches == 2
+
+
+@in_a_loop
+async def test_a_lease_is_renewed_while_its_key_lives_though_the_backend_is_away(
+    granted: World,
+) -> None:
+    async with inner_daemon(granted, FakeBackend(exchanging=True, max_ttl=200.0)) as inner:
+        first = inner.now
+        inner.backend.life = lambda: first + 600.0
+        inner.backend.refresh = lambda: first + 300.0
+        client = await inner.holder()
+        lease = await client.lease()
+        inner.backend.failure = ServerDown("away")
+        for later in (150.0, 300.0, 450.0):
+            inner.now = first + later
+            renewed = await client.call("lease.renew", lease=lease)
+            assert renewed["expires_in"] == min(200.0, 600.0 - later)
+            assert await client.lease()
+        inner.now = first + 600.0 - 29.0
+        with pytest.raises(LeaseNotFound):
+            await client.call("lease.renew", lease=lease)
+        with pytest.raises(ServerDown):
+            await client.lease()
+
+
+@in_a_loop
+async def test_leases_end_once_their_backend_would_give_another_key(granted: World) -> None:
+    """So they do when somebody logs out of the identity that the key was exchanged for."""
+    async with inner_daemon(granted, FakeBackend(exchanging=True)) as inner:
+        client = await inner.holder()
+        lease = await client.lease()
+        inner.backend.version += 1
+        heard = await client.hears()
+        assert heard["params"]["lease"] == lease
+        await until(lambda: inner.endings() == {lease: "a newer key takes its place"})
+        assert await client.lease() != lease
+        assert inner.backend.fetches == 2
 
 
 @in_a_loop

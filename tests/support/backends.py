@@ -23,6 +23,9 @@ class FakeBackend:
         minting: Whether each fetch makes a credential that has to be revoked.
         delivery: How every key stands in a request.
         life: Gives when a credential dies.
+        refresh: Gives when a newer one is to be fetched.
+        floor: What each credential has as its floor, in seconds.
+        exchanging: Whether each fetch makes a new key that dies by itself.
         failure: What `describe` and `fetch` raise.
         revoke_failures: What `revoke` raises, once each.
         gate: While it is clear, a fetch that has read its key waits, and so does `revoke`.
@@ -34,6 +37,9 @@ class FakeBackend:
     delivery: Delivery = field(default_factory=Delivery)
     max_ttl: float = 900.0
     life: Callable[[], float | None] = lambda: None
+    refresh: Callable[[], float | None] = lambda: None
+    floor: float = 30.0
+    exchanging: bool = False
     failure: BrokerError | None = None
     revoke_failures: list[BrokerError] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)
@@ -65,10 +71,9 @@ class FakeBackend:
     def describe(self, name: str) -> Secret:
         """Describe a secret."""
         self._check(name)
-        version = str(self.version)
-        bounded_by = BoundedBy.BACKEND if self.minting else BoundedBy.BROKER
+        version = "" if self.exchanging else str(self.version)
         return Secret(
-            name, "", ("host",), "fake", self.max_ttl, version, bounded_by, self.delivery
+            name, "", ("host",), "fake", self.max_ttl, version, self._bounded_by, self.delivery
         )
 
     def fetch(self, name: str) -> Credential:
@@ -78,11 +83,20 @@ class FakeBackend:
         key, version = self.keys[name], str(self.version)
         self.reading.release()
         assert self.gate.wait(_SECONDS)
-        if not self.minting:
-            return Credential(key, version, BoundedBy.BROKER, self.life())
-        number = next(self.numbers)
-        upstream, minted = f"upstream-{number}", key + b"-%d" % number
-        return Credential(minted, upstream, BoundedBy.BACKEND, self.life(), upstream)
+        upstream = None
+        if self.minting or self.exchanging:
+            number = next(self.numbers)
+            key, version = key + b"-%d" % number, f"upstream-{number}"
+            upstream = version if self.minting else None
+        return Credential(
+            key, version, self._bounded_by, self.life(), upstream, self.refresh(), self.floor
+        )
+
+    @property
+    def _bounded_by(self) -> BoundedBy:
+        if self.exchanging:
+            return BoundedBy.PROVIDER
+        return BoundedBy.BACKEND if self.minting else BoundedBy.BROKER
 
     def revoke(self, upstream: str) -> None:
         """End a credential."""

@@ -5,12 +5,31 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, cast
 
+from brokerd.asking import Asking
+from brokerd.audit.group import GroupCommit
 from brokerd.blocking import Blocking
+from brokerd.breaker import Breaker
 from brokerd.credentials import Credentials
+from brokerd.refusals import Refusals
 from brokerd.sealed import Sealer
+from brokershim.errors import AuditUnavailable
 from tests.support.backends import FakeBackend
+
+
+@dataclass
+class Audit:
+    """What is on record; or why nothing can be."""
+
+    events: list[dict[str, Any]] = field(default_factory=list)
+    failure: AuditUnavailable | None = None
+
+    async def record(self, event: str, **facts: Any) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self.events.append({"event": event, **facts})
 
 
 @dataclass
@@ -19,6 +38,8 @@ class Cache:
 
     backend: FakeBackend
     credentials: Credentials
+    breaker: Breaker
+    audit: Audit
     now: float = 1000.0
 
     async def get(self) -> bytes:
@@ -35,13 +56,18 @@ class Cache:
 
 @asynccontextmanager
 async def caching(backend: FakeBackend, deadline: float = 5.0) -> AsyncGenerator[Cache]:
-    blocking, sealer = Blocking(deadline), Sealer()
+    blocking, sealer, audit = Blocking(deadline), Sealer(), Audit()
 
     def now() -> float:
         return found.now
 
-    credentials = Credentials({"fake": backend}, lambda _: "fake", sealer, blocking, now)
-    found = Cache(backend, credentials)
+    backends = {"fake": backend}
+    breakers = {"fake": Breaker("fake", lambda: 1.0)}
+    recorded = cast(GroupCommit, audit)
+    refusals = Refusals(recorded, lambda: 0.0)
+    asking = Asking(backends, breakers, blocking, recorded, refusals, now)
+    credentials = Credentials(backends, lambda _: "fake", sealer, asking, now, lambda: 1.0)
+    found = Cache(backend, credentials, breakers["fake"], audit)
     try:
         yield found
     finally:

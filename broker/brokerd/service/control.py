@@ -52,6 +52,7 @@ class Control:
             "store": asdict(store),
             "audit": parts.audit_log.head._asdict(),
             "policy": self._policy(),
+            "backends": self._backends(),
             "protection": facts.protection,
         }
 
@@ -70,6 +71,11 @@ class Control:
         """Return the audit log's last number and hash, to hold the file against."""
         del caller
         return dict(self._parts.audit_log.head._asdict())
+
+    def _backends(self) -> list[dict[str, Any]]:
+        now = self._parts.now()
+        breakers = self._parts.breakers.items()
+        return [{"name": name, **asdict(each.health(now))} for name, each in breakers]
 
     def _policy(self) -> dict[str, Any]:
         try:

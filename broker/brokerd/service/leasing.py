@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from brokerd.credentials import FLOOR_SECONDS, header_text
+from brokerd.credentials import header_text
 from brokerd.ending import Reason
 from brokerd.leases import Lease
 from brokerd.model import Credential, Secret
@@ -65,9 +65,10 @@ class Leasing:
             if parts.policy.last_read is not policy:
                 # What ends leases as the policy changes has looked already, and saw none here.
                 self._granted(session, name)
-            self._lives_on(lease)
             await self._audit(caller, lease)
             self._still_live(caller, lease)
+            if not self._lives_on(lease):
+                raise BackendUnavailable("the key is about to expire", hint="try again in a moment")
         except BrokerError:
             parts.endings.end([lease], Reason.UNDELIVERED)
             raise
@@ -88,11 +89,14 @@ class Leasing:
         parts, held = self._parts, self._held(caller, lease)
         session = parts.sessions.require(caller.peer, held.session)
         limit = self._granted(session, held.secret)
+        if not self._lives_on(held):
+            parts.endings.end([held], Reason.EXPIRED)
+        self._still_live(caller, held)
         secret = await parts.credentials.describe(held.secret)
-        if held.upstream is None and secret.version != held.version:
-            parts.endings.end([held], Reason.ROTATED)
+        if held.upstream is None and secret.version not in ("", held.version):
+            static = held.key_expires_at is None
+            parts.endings.end([held], Reason.ROTATED if static else Reason.REPLACED)
         ttl = min(limit or secret.max_ttl, secret.max_ttl)
-        self._lives_on(held)
         self._still_live(caller, held)
         await parts.audit.record("lease.renewed", lease=held.id, secret=held.secret)
         self._still_live(caller, held)
@@ -167,6 +171,7 @@ class Leasing:
             bounded_by=credential.bounded_by,
             expires_at=_expiry(now, ttl, credential.expires_at),
             key_expires_at=credential.expires_at,
+            floor=credential.floor,
             backend=secret.backend,
             upstream=credential.upstream,
         )
@@ -184,11 +189,10 @@ class Leasing:
             bounded_by=lease.bounded_by.value,
         )
 
-    def _lives_on(self, lease: Lease) -> None:
-        """Refuse a lease whose key is about to die."""
+    def _lives_on(self, lease: Lease) -> bool:
+        """Return whether there is time to use the lease's key before it dies."""
         ends = lease.key_expires_at
-        if ends is not None and ends - self._parts.now() < FLOOR_SECONDS:
-            raise BackendUnavailable("the key is about to expire", hint="try again in a moment")
+        return ends is None or ends - self._parts.now() >= lease.floor
 
     def _still_live(self, caller: Caller, lease: Lease) -> None:
         """Look once more, after waiting: it may have been revoked, or nobody be there."""
@@ -216,7 +220,7 @@ class Leasing:
             "lease": lease.id,
             "version": lease.version,
             "expires_in": round(left, 3),
-            "floor": round(min(FLOOR_SECONDS, left / 4), 3),
+            "floor": round(min(lease.floor, left / 4), 3),
         }
 
     def _row(self, lease: Lease) -> dict[str, Any]:

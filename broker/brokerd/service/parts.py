@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from brokerd.audit.group import GroupCommit
 from brokerd.audit.log import AuditLog
 from brokerd.blocking import Blocking
+from brokerd.breaker import Breaker
 from brokerd.credentials import Credentials
 from brokerd.ending import Endings
 from brokerd.leases import LeaseTable
@@ -46,6 +47,7 @@ class Parts:
     sessions: SessionTable
     policy: PolicyFile
     credentials: Credentials
+    breakers: Mapping[str, Breaker]
     endings: Endings
     upstream: Upstream
     audit: GroupCommit

@@ -91,7 +91,7 @@ class Storing:
         """Close the store, forget every key, and end every lease of what it holds."""
         parts = self._parts
         await parts.blocking.run(_STORE, parts.store.lock)
-        parts.credentials.clear()
+        parts.credentials.clear(EMBEDDED)
         held = [lease for lease in parts.leases if lease.backend == EMBEDDED]
         parts.endings.end(held, Reason.LOCKED)
         await parts.audit.record("store.locked", pid=caller.peer.pid, leases=len(held))

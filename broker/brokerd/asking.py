@@ -1,0 +1,111 @@
+"""How is a backend asked? In a thread, not while it is known to be away, and never unseen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from brokerd.audit.group import GroupCommit
+from brokerd.backends.base import Backend
+from brokerd.blocking import Blocking
+from brokerd.breaker import Breaker
+from brokerd.model import Credential, Secret
+from brokerd.refusals import Refusals
+from brokershim.errors import BackendUnavailable, BrokerError
+
+_FLOOR_SHARE = 4
+"""At most this part of a key's life is its floor, or a short-lived key would be used up as it
+comes, and each request would fetch another."""
+
+
+class Asking:
+    """Asks backends, and writes down what they gave.
+
+    Args:
+        backends: The configured backends by name.
+        breakers: Those of them that ask a server. What the others give is in no audit event of
+            its own: it came from nowhere else.
+        blocking: Runs what may block.
+        audit: Told of each key, before it is used.
+        refusals: Told of each key that was not given.
+        now: The time, in seconds of `brokershim.clock.now`.
+    """
+
+    def __init__(
+        self,
+        backends: Mapping[str, Backend],
+        breakers: Mapping[str, Breaker],
+        blocking: Blocking,
+        audit: GroupCommit,
+        refusals: Refusals,
+        now: Callable[[], float],
+    ) -> None:
+        self._backends = backends
+        self._breakers = breakers
+        self._blocking = blocking
+        self._audit = audit
+        self._refusals = refusals
+        self._now = now
+
+    async def describe(self, backend: str, name: str) -> Secret:
+        """Return a secret's description; raises as `Backend.describe`, and BackendTimeout."""
+        asked = self._backends[backend]
+        return await self._blocking.run(f"the backend of {name}", asked.describe, name)
+
+    async def fetch(self, backend: str, name: str) -> tuple[Secret, Credential]:
+        """Return a secret's description and a key that has some life.
+
+        Raises:
+            AuditUnavailable: That it was fetched cannot be written, so it must not be used.
+            BackendUnavailable: It cannot be had now, or not in time, or is over as it comes.
+            BrokerError: As `Backend.fetch` says.
+        """
+        breaker = self._breakers.get(backend)
+        if breaker is None:
+            return await self._fetched(backend, name)
+        with breaker.attempt(self._now):
+            secret, credential = await self._seen(backend, name)
+        await self._write(backend, name, credential)
+        return secret, credential
+
+    async def _seen(self, backend: str, name: str) -> tuple[Secret, Credential]:
+        try:
+            return await self._fetched(backend, name)
+        except BrokerError as error:
+            await self._refusals.record(error, "key.failed", secret=name, backend=backend)
+            raise
+
+    async def _fetched(self, backend: str, name: str) -> tuple[Secret, Credential]:
+        secret = await self.describe(backend, name)
+        credential = await self._blocking.run(
+            f"the backend of {name}", self._backends[backend].fetch, name
+        )
+        return secret, _usable(name, credential, self._now())
+
+    async def _write(self, backend: str, name: str, credential: Credential) -> None:
+        # What was made for one lease is told by the lease's own event: were this one to fail,
+        # nobody would end what was made.
+        if credential.upstream is not None:
+            return
+        ends = credential.expires_at
+        await self._audit.record(
+            "key.fetched",
+            secret=name,
+            backend=backend,
+            version=credential.version,
+            seconds=None if ends is None else round(ends - self._now()),
+            bounded_by=credential.bounded_by.value,
+        )
+
+
+def _usable(name: str, credential: Credential, now: float) -> Credential:
+    """Return a key with a floor that its life leaves room for."""
+    if credential.expires_at is None:
+        return credential
+    life = credential.expires_at - now
+    if life <= 0:
+        raise BackendUnavailable(
+            f"the key of {name} was over as it came",
+            hint="see whether this machine's clock is right",
+        )
+    return replace(credential, floor=min(credential.floor, life / _FLOOR_SHARE))
