@@ -41,11 +41,12 @@ class Standings:
         """Return an identity.
 
         Raises:
-            IdentityNotFound: None of that name is configured. The name is not repeated at length.
+            IdentityNotFound: None of that name is configured. The message does not repeat it: it
+                may be a key that was typed in the wrong place.
         """
         found = self._identities.get(name)
         if found is None:
-            raise IdentityNotFound(f"no identity {name[:64]!r}")
+            raise IdentityNotFound("no identity of that name is configured")
         return found
 
     async def of(self, name: str) -> Standing:

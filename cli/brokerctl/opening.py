@@ -34,6 +34,7 @@ def open_session(request: dict[str, Any]) -> Opened:
     Raises:
         ProjectNotAllowed: The broker.toml is not trusted, and nobody said yes.
         ApprovalRequired: A secret needs approval, and nobody said yes.
+        LoginRequired: A secret's identity needs a login, and nobody is there who wants to.
         BrokerError: What else the daemon answers.
     """
     try:
@@ -45,6 +46,10 @@ def open_session(request: dict[str, Any]) -> Opened:
     pending = texts(reply, "pending")
     if pending:
         _ask_for_approval(client, label, pending, request)
+    for identity in texts(reply, "logins"):
+        from brokerctl.login import log_in_if_wanted  # 10 ms that most commands need not spend
+
+        log_in_if_wanted(identity)
     return Opened(label, mapping(reply, "env"))
 
 

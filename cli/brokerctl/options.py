@@ -25,9 +25,10 @@ lines_option = click.option(
 class _Name(click.ParamType[Any]):
     """A name that the running daemon can list; none is started only to complete a name."""
 
-    def __init__(self, name: str, method: str, key: str) -> None:
+    def __init__(self, name: str, method: str, rows: str, key: str) -> None:
         self.name = name
         self._method = method
+        self._rows = rows
         self._key = key
 
     def shell_complete(
@@ -42,7 +43,7 @@ class _Name(click.ParamType[Any]):
 
         try:
             client = Client(timeout=_COMPLETION_SECONDS)
-            rows = list(pages(client, self._method, f"{self.name}s"))
+            rows = list(pages(client, self._method, self._rows))
         except BrokerError:
             return []
         names = (str(row.get(self._key, "")) for row in rows)
@@ -84,8 +85,9 @@ class _Duration(click.ParamType[Any]):
         return seconds(str(value))
 
 
-SECRET = _SecretName("secret", "secret.list", "name")
-LEASE = _Name("lease", "lease.list", "lease")
+SECRET = _SecretName("secret", "secret.list", "secrets", "name")
+LEASE = _Name("lease", "lease.list", "leases", "lease")
+IDENTITY = _Name("name", "identity.list", "identities", "name")
 BINDING = _Binding()
 DURATION = _Duration()
 

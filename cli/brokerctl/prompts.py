@@ -36,14 +36,20 @@ class Terminal:
         """Show one line."""
         self._write(safe(text) + "\n")
 
-    def confirm(self, question: str) -> bool:
+    def confirm(self, question: str, *, enter_is_yes: bool = False) -> bool:
         """Ask a question; only ``y`` or ``yes`` is a yes, and only one typed after the question.
 
         A line that was pasted together with the command must not answer what nobody has read.
+
+        Args:
+            question: Ends in a question mark.
+            enter_is_yes: Whether an empty line is a yes, too: for what grants nothing.
         """
         termios.tcflush(self._fd, termios.TCIFLUSH)
-        self._write(f"{safe(question)} [y/N] ")
-        return self._line().strip().lower() in {b"y", b"yes"}
+        self._write(f"{safe(question)} {'[Y/n]' if enter_is_yes else '[y/N]'} ")
+        line = self._line()
+        # Without its line end it is the end of the terminal, and nobody pressed Enter.
+        return line.strip().lower() in {b"y", b"yes"} or (enter_is_yes and line == b"\n")
 
     def ask_hidden(self, prompt: str) -> str:
         """Ask for a line that is not shown while it is typed.

@@ -153,7 +153,7 @@ def test_an_interrupt_ends_quietly_with_130(cli: CommandLine) -> None:
 
 
 def test_run_imports_nothing_heavy(cli: CommandLine) -> None:
-    cli.daemon({"session.open": {"session": "s1", "env": {"A": "b"}, "pending": []}})
+    cli.daemon({"session.open": {"session": "s1", "env": {"A": "b"}, "pending": [], "logins": []}})
     done = cli.run("run", "--env", "A=b", "true", env={"PYTHONPROFILEIMPORTTIME": "1"})
     assert done.returncode == 0, done.stderr
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}

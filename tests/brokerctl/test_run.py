@@ -17,7 +17,7 @@ from tests.brokerctl.conftest import CommandLine
 from tests.brokerctl.pseudo_terminal import PseudoTerminal
 
 KEY = "sk-proj-" + "A1b2C3d4" * 4
-OPENED = {"session": "s1", "env": {"OPENAI_API_KEY": "openai/dev"}, "pending": []}
+OPENED = {"session": "s1", "env": {"OPENAI_API_KEY": "openai/dev"}, "pending": [], "logins": []}
 ENV = "import json, os; print(json.dumps(dict(os.environ)))"
 
 

@@ -41,7 +41,9 @@ LEASE = {
     "expires_in": 899.9,
     "bounded_by": "broker",
 }
+NO_IDENTITIES: dict[str, Any] = {"identities": [], "next": None}
 ALL: dict[str, Any] = {
+    "identity.list": NO_IDENTITIES,
     "daemon.status": STATUS,
     "session.list": {"sessions": [SESSION], "next": None},
     "lease.list": {"leases": [LEASE, {**LEASE, "lease": "l2", "bounded_by": "provider"}],
@@ -144,7 +146,10 @@ def test_revoke_without_a_daemon(cli: CommandLine) -> None:
 @pytest.mark.parametrize(
     ("args", "keys"),
     [
-        (["status"], ["running", "socket", *(k for k in STATUS if k != "sessions"), *SESSION]),
+        (
+            ["status"],
+            ["running", "socket", "identities", *(k for k in STATUS if k != "sessions"), *SESSION],
+        ),
         (["daemon", "status"], ["pid", "version", "uptime", "connections"]),
         (["leases"], list(LEASE)),
     ],

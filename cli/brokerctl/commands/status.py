@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from brokerctl import output
+from brokerctl import identities, output
 from brokerctl.autostart import running
 from brokerctl.options import json_option
 from brokerctl.replies import field, number, pages, pick, table, texts
@@ -22,14 +22,15 @@ _SESSION_KEYS = ("session", "root", "program", "script", "project", "secrets", "
 @click.command()
 @json_option
 def status(as_json: bool) -> None:
-    """Show the daemon, its store and its sessions.
+    """Show the daemon, its store, its identities and its sessions.
 
     Starts nothing, and ends with 0 whether a daemon runs or not; `brokerctl daemon status` ends
     with 5 if none does.
 
     --json: {running, socket, pid, version, uptime, connections, leases, store, audit, policy,
-    protection, sessions}; null where no daemon runs; sessions is a list of {session,
-    root, program, script, project, secrets, leases}.
+    protection, identities, sessions}; null where no daemon runs; identities is what
+    `brokerctl whoami --json` shows; sessions is a list of {session, root, program, script, project,
+    secrets, leases}.
     """
     client = running()
     if as_json:
@@ -47,6 +48,7 @@ def _facts(client: Client | None) -> dict[str, Any]:
         "running": client is not None,
         "socket": socket_path(),
         **pick(reply, _KEYS),
+        "identities": [] if client is None else identities.facts(identities.listed(client)),
         "sessions": [pick(row, _SESSION_KEYS) for row in sessions],
     }
 
@@ -64,6 +66,8 @@ def _show(facts: dict[str, Any]) -> None:
             "leases": str(facts["leases"]),
         }
     )
+    if facts["identities"]:
+        identities.show(facts["identities"])
     titles = ("session", "process", "program", "project", "secrets", "leases")
     output.table(titles, [_cells(row) for row in facts["sessions"]], empty="no sessions")
 

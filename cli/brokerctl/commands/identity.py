@@ -1,0 +1,60 @@
+"""`brokerctl login`, `logout` and `whoami`: who you are to the places where keys come from."""
+
+from __future__ import annotations
+
+import click
+
+from brokerctl import identities, output
+from brokerctl.autostart import connect_or_start
+from brokerctl.login import Way, log_in, required, success
+from brokerctl.options import IDENTITY, json_option
+from brokerctl.prompts import terminal
+
+
+@click.command()
+@click.argument("name", type=IDENTITY, required=False)
+@click.option("--device", is_flag=True, help="Log in on any device, with a code.")
+@click.option("--no-browser", is_flag=True, help="Only print the address.")
+def login(name: str | None, device: bool, no_browser: bool) -> None:
+    """Log in to the identity NAME; it may be left out where there is only one.
+
+    Opens your browser. Over SSH, or where there is none, it prints an address and a code for any
+    other device instead, as --device does. Ctrl-C gives up, and changes nothing.
+    """
+    with terminal() as asking:
+        if asking is None:
+            raise required(name)
+        chosen = name or identities.the_only_personal_one(connect_or_start())
+        standing = log_in(asking, chosen, Way(device, not no_browser))
+    output.result(success(chosen, standing))
+
+
+@click.command()
+@click.argument("name", type=IDENTITY, required=False)
+def logout(name: str | None) -> None:
+    """Forget the login to NAME, here and at its provider."""
+    client = connect_or_start()
+    chosen = name or identities.the_only_personal_one(client)
+    client.call("identity.logout", identity=chosen)
+    output.result(f"logged out of {chosen}")
+
+
+@click.command()
+@click.argument("name", type=IDENTITY, required=False)
+@json_option
+def whoami(name: str | None, as_json: bool) -> None:
+    """Show who you and this machine are: from where, until when, and what is to be done.
+
+    A state is ready, due (it will soon need a login), login (it needs one now), absent (this
+    machine does not have it now) or failed.
+
+    --json: a list of {name, kind, state, issuer, subject, until, reason}; until is in seconds from
+    now, or null.
+    """
+    rows = identities.listed(connect_or_start())
+    if name is not None:
+        rows = [identities.named(rows, name)]
+    if as_json:
+        output.document(identities.facts(rows))
+    else:
+        identities.show(rows)

@@ -1,0 +1,125 @@
+"""How does a person log in, from a terminal?"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import Any, NamedTuple
+
+from brokerctl import browser, output
+from brokerctl.autostart import connect_or_start
+from brokerctl.prompts import Terminal, terminal
+from brokerctl.replies import field, number
+from brokershim.client import Client
+from brokershim.errors import BrokerError, IdentityUnavailable, LoginRefused, LoginRequired
+
+_EACH_SECONDS = 10.0
+"""How long one question waits: Ctrl-C is heard at once, a daemon that is gone as soon."""
+
+
+class Way(NamedTuple):
+    """How a person wants to log in.
+
+    Attributes:
+        device: On any device, with a code, and in no other way.
+        opens: Whether a browser may be opened.
+    """
+
+    device: bool = False
+    opens: bool = True
+
+
+def required(name: str | None) -> LoginRequired:
+    """Return the error that says what to type where nobody can log in now."""
+    command = f"brokerctl login {name}" if name else "brokerctl login"
+    return LoginRequired(
+        f"{name or 'an identity'} needs a person to log in", hint=f"type `{command}` in a terminal"
+    )
+
+
+def log_in(asking: Terminal, name: str, way: Way) -> dict[str, Any]:
+    """Let the person at the terminal log in; return how the identity stands then.
+
+    Args:
+        asking: Where the person is told where to go.
+        name: The identity.
+        way: How.
+
+    Raises:
+        LoginRefused: It was refused, given up, took too long, or its answer proves nothing.
+        BrokerError: What else the daemon answers.
+    """
+    client = connect_or_start()
+    begun = _begin(client, asking, name, way)
+    login = field(begun, "login", str)
+    try:
+        _lead(asking, name, begun, opens=way.opens)
+        return _wait(client, login)
+    except KeyboardInterrupt:
+        # Closing the connection would do; this waits until the next login may begin.
+        with contextlib.suppress(BrokerError):
+            client.call("login.cancel", login=login)
+        raise
+
+
+def log_in_if_wanted(name: str) -> None:
+    """Ask the person at the terminal to log in now, since what comes next needs it.
+
+    Raises:
+        LoginRequired: Nobody is there, or they do not want to.
+        BrokerError: What `log_in` says.
+    """
+    with terminal() as asking:
+        if asking is None or not asking.confirm(f"Log in to {name} now?", enter_is_yes=True):
+            raise required(name)
+        asking.say(success(name, log_in(asking, name, Way())))
+
+
+def success(name: str, standing: dict[str, Any]) -> str:
+    """Return the line that says who is logged in, and for how long."""
+    who = f"{field(standing, 'subject', str)} ({field(standing, 'issuer', str)})"
+    if standing.get("until") is None:
+        return f"logged in to {name} as {who}"
+    left = output.span(number(standing, "until"))
+    return f"logged in to {name} as {who}; next login in {left}"
+
+
+def _begin(client: Client, asking: Terminal, name: str, way: Way) -> dict[str, Any]:
+    if way.device or (way.opens and not browser.is_here(os.environ)):
+        try:
+            return client.call("login.begin", identity=name, mode="device")
+        except IdentityUnavailable as problem:
+            if way.device:
+                raise
+            asking.say(f"There is no browser here, and {problem.message}.")
+            asking.say("So the address below has to be opened on this machine.")
+    return client.call("login.begin", identity=name, mode="browser")
+
+
+def _lead(asking: Terminal, name: str, begun: dict[str, Any], *, opens: bool) -> None:
+    """Say where the person goes on, and take them there where that can be done."""
+    address, code = field(begun, "url", str), begun.get("user_code")
+    if not browser.is_web(address):
+        raise LoginRefused(f"the provider of {name} sends people to what is no https address")
+    here = code is None and opens and browser.is_here(os.environ)
+    if code is not None:
+        asking.say(f"To log in to {name}, open this address on any device:")
+    elif here:
+        asking.say(f"Your browser opens to log in to {name}. If it does not, go to:")
+    else:
+        asking.say(f"To log in to {name}, open this address in a browser on this machine:")
+    asking.say(f"  {address}")
+    if code is not None:
+        asking.say("and enter this code:")
+        asking.say(f"  {code}")
+    left = output.span(number(begun, "seconds"))
+    asking.say(f"waiting for the browser… (for {left}; Ctrl-C gives up)")
+    if here:
+        browser.show(address)
+
+
+def _wait(client: Client, login: str) -> dict[str, Any]:
+    while True:
+        reply = client.call("login.wait", login=login, seconds=_EACH_SECONDS)
+        if field(reply, "done", bool):
+            return reply
