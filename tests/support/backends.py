@@ -45,6 +45,7 @@ class FakeBackend:
     gate: threading.Event = field(default_factory=threading.Event)
     reading: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     fetches: int = 0
+    refusals: int = 0
     revoked: list[str] = field(default_factory=list)
     version: int = 1
     numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
@@ -107,6 +108,7 @@ class FakeBackend:
 
     def _check(self, name: str) -> None:
         if self.failure is not None:
+            self.refusals += 1
             raise self.failure
         if name not in self.keys:
             raise SecretNotFound(f"there is no secret {name}")

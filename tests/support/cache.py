@@ -42,12 +42,12 @@ class Cache:
     audit: Audit
     now: float = 1000.0
 
-    async def get(self) -> bytes:
-        _, credential = await self.credentials.get("a")
+    async def get(self, name: str = "a") -> bytes:
+        _, credential = await self.credentials.get(name)
         return credential.value
 
-    def asked(self, times: int = 1) -> list[asyncio.Task[bytes]]:
-        return [asyncio.get_running_loop().create_task(self.get()) for _ in range(times)]
+    def asked(self, times: int = 1, name: str = "a") -> list[asyncio.Task[bytes]]:
+        return [asyncio.get_running_loop().create_task(self.get(name)) for _ in range(times)]
 
     async def is_reading(self) -> None:
         """Wait until a fetch has read its key, and stands before the gate."""
