@@ -37,6 +37,7 @@ gate "pyright, Darwin" pyright --pythonplatform Darwin
 gate "import layers" lint-imports --no-logo
 gate "shellcheck" check_shell
 gate "lock files" python scripts/lock.py --check
+gate "lock file of npm" python scripts/lock_npm.py --check
 
 if [ ${#failed[@]} -gt 0 ]; then
     printf 'FAILED: %s\n' "${failed[@]}"

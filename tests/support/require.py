@@ -25,6 +25,12 @@ def require_program(name: str, install_hint: str) -> str:
     return shutil.which(name) or _missing(f"{name} is not installed: {install_hint}")
 
 
+def require_file(path: Path, install_hint: str) -> None:
+    """Go on only where a file is that something else puts there."""
+    if not path.exists():
+        _missing(f"{path} is not there: {install_hint}")
+
+
 def require_root() -> None:
     """Go on only as root, who can become another user."""
     if os.geteuid() != 0:
