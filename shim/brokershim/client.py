@@ -69,6 +69,7 @@ class Client:
         self._last_id += 1
         request = wire.Request(self._last_id, method, params)
         try:
+            self._socket.settimeout(self._timeout)
             with contextlib.suppress(BrokenPipeError):  # the daemon said why before it closed
                 self._socket.sendall(self._unsent + wire.encode_request(request))
             self._unsent = b""
@@ -84,11 +85,12 @@ class Client:
             DaemonUnreachable: The daemon has closed the connection.
         """
         try:
-            self._socket.setblocking(False)
+            if self._socket.gettimeout():  # a call was the last to use it
+                self._socket.setblocking(False)
             while True:
                 self._receive()
         except BlockingIOError:
-            self._socket.settimeout(self._timeout)
+            pass
         except OSError as error:
             self.close()
             raise DaemonUnreachable(f"the daemon is gone ({_reason(error)})") from None

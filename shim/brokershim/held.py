@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from brokershim.delivery import Delivery, delivery_of
 from brokershim.errors import BackendUnavailable, BrokerError, MalformedRequest
 from brokershim.reference import is_key
 from brokershim.scrub import Scrubber
@@ -25,6 +26,7 @@ class Held:
         scrubber: Knows the texts that give the key away.
         lease: The daemon's id of the lease.
         hosts: Where the key may be sent.
+        delivery: How the key stands in a request.
         version: Which version of the secret the key is.
         floor: Seconds of life below which no request is begun with it.
         deadline: When it ends, in seconds of `brokershim.clock`.
@@ -36,6 +38,7 @@ class Held:
     scrubber: Scrubber = field(repr=False)
     lease: str
     hosts: tuple[str, ...]
+    delivery: Delivery
     version: str
     floor: float
     deadline: float
@@ -76,10 +79,12 @@ def held(name: str, reply: dict[str, Any], sent: float) -> Held:
         MalformedRequest: The reply is not one to lease.acquire.
         BackendUnavailable: The key cannot be sent in a header.
     """
-    fault = _fault(name, reply)
-    if fault is not None:
+    try:
+        _check(name, reply)
+        delivery = delivery_of(reply.get("delivery"))
+    except BrokerError:
         reply.clear()  # the error's traceback holds this frame, and the frame the reply
-        raise fault
+        raise
     floor, deadline, renew_at = _term(reply, sent)
     return Held(
         name=name,
@@ -87,6 +92,7 @@ def held(name: str, reply: dict[str, Any], sent: float) -> Held:
         scrubber=Scrubber({name: reply["value"]}),
         lease=reply["lease"],
         hosts=tuple(map(str, reply["hosts"])),
+        delivery=delivery,
         version=reply["version"],
         floor=floor,
         deadline=deadline,
@@ -100,15 +106,14 @@ def _term(reply: dict[str, Any], sent: float) -> tuple[float, float, float]:
     return floor, sent + life, sent + min(life * _RENEW_AFTER, life - floor)
 
 
-def _fault(name: str, reply: dict[str, Any]) -> BrokerError | None:
+def _check(name: str, reply: dict[str, Any]) -> None:
     if not _has(reply, _LEASE):
-        return MalformedRequest("the daemon's reply does not describe a lease")
+        raise MalformedRequest("the daemon's reply does not describe a lease")
     if not is_key(reply["value"]):
-        return BackendUnavailable(
+        raise BackendUnavailable(
             f"the value of {name} cannot stand in a header",
             hint=f"store it again without spaces or line breaks: `brokerctl secret set {name}`",
         )
-    return None
 
 
 def _has(reply: dict[str, Any], shape: dict[str, Any]) -> bool:

@@ -13,12 +13,12 @@ from collections.abc import Mapping
 from typing import Callable, NamedTuple
 from urllib.parse import quote, unquote
 
+from brokershim.delivery import PLAIN, Headers, arranged
 from brokershim.errors import UsageError
 from brokershim.held import Held
 from brokershim.hosts import Target, check_host
 from brokershim.reference import PREFIX, REFERENCE
 
-Headers = list[tuple[bytes, bytes]]
 Lookup = Callable[[str], str]
 
 _PREFIX = PREFIX.encode()
@@ -27,6 +27,20 @@ _BASIC = b"basic "
 _IN_QUERY = re.compile(
     REFERENCE.pattern.replace(":", "(?::|%3[Aa])", 1).replace("/", "(?:/|%2[Ff])")
 )
+
+
+class Found(NamedTuple):
+    """A request that holds references.
+
+    Attributes:
+        headers: Names and values as they are sent.
+        query: The URL's query without its question mark.
+        places: Which of the headers hold one.
+    """
+
+    headers: Headers
+    query: bytes
+    places: list[int]
 
 
 class Keyed(NamedTuple):
@@ -40,31 +54,44 @@ class Keyed(NamedTuple):
         return "Keyed(...)"
 
 
-def carries(headers: Headers, query: bytes) -> bool:
-    """Return whether a request holds a reference: quick, for every request of the app."""
-    if _WORD in query and _IN_QUERY.search(query.decode("latin-1")):
-        return True
-    for _, value in headers:
-        if _PREFIX in value or (value[:1] in b"Bb" and _PREFIX in _basic(value)):
-            return True
-    return False
+def find(headers: Headers, query: bytes) -> Found | None:
+    """Return where a request holds references; None if nowhere.
+
+    Every request of the app comes through here, so all values are searched as one.
+    """
+    places = _places(headers)
+    if places or (_WORD in query and _IN_QUERY.search(query.decode("latin-1"))):
+        return Found(headers, query, places)
+    return None
 
 
-def references(headers: Headers, query: bytes) -> list[str]:
+def _places(headers: Headers) -> list[int]:
+    values = b"\n".join([value for _, value in headers])
+    places: list[int] = []
+    if _PREFIX in values:
+        places = [at for at, (_, value) in enumerate(headers) if _PREFIX in value]
+    if _BASIC in values.lower():  # none of those above: base64 has no colon
+        places += [at for at, (_, value) in enumerate(headers) if _PREFIX in _basic(value)]
+    return places
+
+
+def references(found: Found) -> list[str]:
     """Return the names of the secrets that a request refers to, each once.
 
     Raises:
         UsageError: A reference without a well-formed name.
     """
+    return list(dict.fromkeys(_all_references(found)))
+
+
+def _all_references(found: Found) -> list[str]:
     names: list[str] = []
-    for _, value in headers:
-        if _PREFIX in value:
-            names += _names(value)
-        elif value[:1] in b"Bb":
-            names += _names(_basic(value))
-    if _WORD in query:
-        names += map(unquote, _IN_QUERY.findall(query.decode("latin-1")))
-    return list(dict.fromkeys(names))
+    for at in found.places:
+        value = found.headers[at][1]
+        names += _names(value if _PREFIX in value else _basic(value))
+    if _WORD in found.query:
+        names += map(unquote, _IN_QUERY.findall(found.query.decode("latin-1")))
+    return names
 
 
 def _names(value: bytes) -> list[str]:
@@ -77,37 +104,49 @@ def _names(value: bytes) -> list[str]:
     return names
 
 
-def swap(target: Target, headers: Headers, query: bytes, leases: Mapping[str, Held]) -> Keyed:
+def swap(target: Target, found: Found, leases: Mapping[str, Held]) -> Keyed:
     """Return a request's headers and query with the keys in the place of the references.
 
     Args:
         target: Where the request goes.
-        headers: Names and values as they are sent.
-        query: The URL's query without its question mark.
+        found: Where the references are.
         leases: For each name of `references` its lease.
 
     Raises:
         HostNotAllowed: A key may not go there.
+        UsageError: A key may not stand there.
     """
     for name, held in leases.items():
         check_host(name, held.hosts, target)
+        if held.delivery != PLAIN:
+            found = _delivered(found, held)
 
     def key_of(name: str) -> str:
         return leases[name].value
 
-    swapped = [  # the test of each value stands here, not in a function, for the sake of speed
-        (name, _in_header(value, key_of) if _PREFIX in value or value[:1] in b"Bb" else value)
-        for name, value in headers
-    ]
-    return Keyed(swapped, _in_query(query, key_of))
+    headers = found.headers.copy()
+    for at in found.places:
+        header, value = headers[at]
+        headers[at] = header, _in_header(value, key_of)
+    return Keyed(headers, _in_query(found.query, key_of))
+
+
+def _delivered(found: Found, held: Held) -> Found:
+    """Return a request in which the reference to a secret stands where its key is to stand."""
+    headers = arranged(found.headers, held.name, held.delivery)
+    moved = Found(headers, found.query, _places(headers))
+    if held.delivery.bearer and _all_references(moved).count(held.name) > 1:
+        raise UsageError(
+            f"{held.name} goes into the Authorization header, and stands elsewhere in the request",
+            hint="give it to the SDK as its key, and put it nowhere else",
+        )
+    return moved
 
 
 def _in_header(value: bytes, key_of: Lookup) -> bytes:
     if _PREFIX in value:
         return _in_text(value, key_of)
-    if _PREFIX in _basic(value):
-        return value[: len(_BASIC)] + base64.b64encode(_in_text(_basic(value), key_of))
-    return value
+    return value[: len(_BASIC)] + base64.b64encode(_in_text(_basic(value), key_of))
 
 
 def _basic(value: bytes) -> bytes:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from brokershim.delivery import Delivery
 from brokershim.errors import BackendUnavailable, MalformedRequest
 from brokershim.held import Held, held
 from tests.brokershim.conftest import KEY
@@ -18,6 +19,9 @@ REPLY = {
     "expires_in": 300.0,
     "floor": 30.0,
 }
+
+
+DELIVERY = {"bearer": True, "headers": {"anthropic-beta": "oauth-2025-04-20"}}
 
 
 def lease(**changes: Any) -> Held:
@@ -73,3 +77,22 @@ def test_renewed_lease_of_another_version_has_another_key() -> None:
 def test_renewal_that_lacks_its_term_is_refused() -> None:
     with pytest.raises(MalformedRequest):
         lease().renewed({"version": "3", "expires_in": "60", "floor": 5}, 2000.0)
+
+
+def test_daemon_that_says_nothing_of_delivery_is_an_older_one() -> None:
+    assert lease().delivery == Delivery(bearer=False, headers=())
+
+
+def test_delivery_is_kept_over_a_renewal() -> None:
+    one = lease(delivery=DELIVERY)
+    assert one.delivery == Delivery(True, ((b"anthropic-beta", b"oauth-2025-04-20"),))
+    renewed = one.renewed({"version": "3", "expires_in": 60, "floor": 5}, 2000.0)
+    assert renewed is not None
+    assert renewed.delivery == one.delivery
+
+
+def test_delivery_that_is_refused_empties_the_reply() -> None:
+    reply = {**REPLY, "delivery": {"bearer": 1, "headers": {}}}
+    with pytest.raises(MalformedRequest):
+        held("openai/dev", reply, 0.0)
+    assert reply == {}

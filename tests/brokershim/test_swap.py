@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
 
+from brokershim.delivery import Headers
 from brokershim.errors import HostNotAllowed, UsageError
 from brokershim.held import Held, held
 from brokershim.hosts import Target
-from brokershim.swap import Headers, carries, references, swap
+from brokershim.swap import Keyed, find, references, swap
 from tests.brokershim.conftest import KEY
 
 TARGET = Target("https", "api.openai.com", None)
 OTHER_KEY = "other-0123456789"
 
 
-def lease(name: str, key: str) -> Held:
+def lease(name: str, key: str, **delivery: Any) -> Held:
     reply = {
         "lease": "l",
         "value": key,
@@ -25,17 +28,24 @@ def lease(name: str, key: str) -> Held:
         "version": "1",
         "expires_in": 60,
         "floor": 5,
+        "delivery": {"bearer": False, "headers": {}, **delivery},
     }
     return held(name, reply, 0.0)
 
 
+Leases = Mapping[str, Held]
 LEASES = {"openai/dev": lease("openai/dev", KEY), "a/b": lease("a/b", OTHER_KEY)}
 
 
-def swapped(headers: Headers, query: bytes = b"") -> tuple[Headers, bytes]:
-    used = {name: LEASES[name] for name in references(headers, query)}
-    keyed = swap(TARGET, headers, query, used)
-    return keyed.headers, keyed.query
+def named(headers: Headers, query: bytes = b"") -> list[str]:
+    found = find(headers, query)
+    return references(found) if found else []
+
+
+def swapped(headers: Headers, query: bytes = b"", *, leases: Leases = LEASES) -> Keyed:
+    found = find(headers, query)
+    assert found is not None
+    return swap(TARGET, found, {name: leases[name] for name in references(found)})
 
 
 def basic(credentials: str) -> bytes:
@@ -56,8 +66,7 @@ def basic(credentials: str) -> bytes:
 )
 def test_header_value_is_swapped(value: bytes, expected: bytes) -> None:
     headers = [(b"accept", b"*/*"), (b"x-any", value), (b"x-any", b"b")]
-    assert carries(headers, b"")
-    assert swapped(headers)[0] == [(b"accept", b"*/*"), (b"x-any", expected), (b"x-any", b"b")]
+    assert swapped(headers).headers == [(b"accept", b"*/*"), (b"x-any", expected), (b"x-any", b"b")]
 
 
 @pytest.mark.parametrize(
@@ -75,14 +84,11 @@ def test_header_value_is_swapped(value: bytes, expected: bytes) -> None:
     ],
 )
 def test_other_value_is_left_alone(value: bytes) -> None:
-    headers = [(b"authorization", value)]
-    assert not carries(headers, b"")
-    assert references(headers, b"") == []
-    assert swapped(headers) == (headers, b"")
+    assert find([(b"authorization", value)], b"") is None
 
 
 def test_name_of_a_header_is_left_alone() -> None:
-    assert not carries([(b"brokerref:openai/dev", b"x")], b"")
+    assert find([(b"brokerref:openai/dev", b"x")], b"") is None
 
 
 @pytest.mark.parametrize(
@@ -96,17 +102,14 @@ def test_name_of_a_header_is_left_alone() -> None:
 )
 def test_query_is_swapped_and_encoded(written: bytes) -> None:
     query = b"a=%20&key=" + written + b"&b=1"
-    assert carries([], query)
-    assert references([], query) == ["openai/dev"]
+    assert named([], query) == ["openai/dev"]
     encoded = KEY.replace("/", "%2F").replace("+", "%2B").encode()
     assert swapped([], query) == ([], b"a=%20&key=" + encoded + b"&b=1")
 
 
 @pytest.mark.parametrize("query", [b"", b"q=brokerref", b"q=what+is+brokerref%3A+then", b"a=b"])
 def test_other_query_is_left_alone(query: bytes) -> None:
-    assert not carries([], query)
-    assert references([], query) == []
-    assert swapped([], query) == ([], query)
+    assert find([], query) is None
 
 
 @pytest.mark.parametrize(
@@ -114,29 +117,84 @@ def test_other_query_is_left_alone(query: bytes) -> None:
     [b"Bearer brokerref:OpenAI/dev", b"brokerref:", b"brokerref: openai", basic("u:brokerref:/x")],
 )
 def test_reference_without_a_name_is_an_error_that_shows_what_one_looks_like(value: bytes) -> None:
-    assert carries([(b"authorization", value)], b"")
     with pytest.raises(UsageError) as refused:
-        references([(b"authorization", value)], b"")
+        named([(b"authorization", value)])
     assert "brokerref:openai/dev" in refused.value.hint
 
 
 def test_each_name_is_asked_for_once() -> None:
     headers = [(b"a", b"brokerref:openai/dev"), (b"b", b"brokerref:openai/dev,brokerref:a/b")]
-    assert references(headers, b"k=brokerref:a/b") == ["openai/dev", "a/b"]
+    assert named(headers, b"k=brokerref:a/b") == ["openai/dev", "a/b"]
 
 
 def test_one_secret_that_may_not_go_there_stops_the_request() -> None:
-    headers = [(b"a", b"brokerref:openai/dev")]
+    found = find([(b"a", b"brokerref:openai/dev")], b"")
+    assert found is not None
     with pytest.raises(HostNotAllowed):
-        swap(Target("https", "evil.example", None), headers, b"", LEASES)
+        swap(Target("https", "evil.example", None), found, LEASES)
 
 
 def test_what_was_swapped_shows_no_key() -> None:
-    assert KEY not in repr(swap(TARGET, [(b"a", b"brokerref:openai/dev")], b"", LEASES))
+    assert KEY not in repr(swapped([(b"a", b"brokerref:openai/dev")]))
 
 
 def test_key_is_no_template_for_re() -> None:
     odd = lease("a/b", r"odd\\0\g<0>\n-0123456789")
-    keyed = swap(TARGET, [(b"a", b"brokerref:a/b")], b"k=brokerref:a/b", {"a/b": odd})
+    keyed = swapped([(b"a", b"brokerref:a/b")], b"k=brokerref:a/b", leases={"a/b": odd})
     assert keyed.headers == [(b"a", odd.value.encode())]
     assert unquote(keyed.query.decode()) == f"k={odd.value}"
+
+
+# Secrets whose keys are bearer tokens
+
+TOKEN = lease("a/b", OTHER_KEY, bearer=True, headers={"anthropic-beta": "oauth-2025-04-20"})
+BEARER = (b"Authorization", f"Bearer {OTHER_KEY}".encode())
+BETA = (b"anthropic-beta", b"oauth-2025-04-20")
+
+
+def delivered(*headers: tuple[bytes, bytes], query: bytes = b"") -> Headers:
+    return swapped([*headers], query, leases={**LEASES, "a/b": TOKEN}).headers
+
+
+def test_token_goes_out_as_one_and_takes_its_headers_along() -> None:
+    accept = (b"Accept", b"*/*")
+    assert delivered((b"x-api-key", b"brokerref:a/b"), accept) == [accept, BEARER, BETA]
+
+
+def test_other_key_in_the_same_request_stands_where_its_reference_stood() -> None:
+    both = delivered((b"x-api-key", b"brokerref:a/b"), (b"x-trace", b"t=brokerref:openai/dev"))
+    assert both == [(b"x-trace", f"t={KEY}".encode()), BEARER, BETA]
+
+
+@pytest.mark.parametrize(
+    ("headers", "query"),
+    [
+        ([(b"x-own", b"brokerref:a/b")], b""),
+        ([(b"x-own", b"Bearer brokerref:a/b")], b""),
+        ([(b"x-api-key", b"key=brokerref:a/b")], b""),
+        ([(b"x-api-key", b"brokerref:a/b"), (b"cookie", b"k=brokerref:a/b")], b""),
+        ([(b"authorization", basic("user:brokerref:a/b"))], b""),
+        ([(b"x-proxy", basic("brokerref:a/b:"))], b""),
+        ([(b"x-api-key", b"brokerref:a/b")], b"key=brokerref%3Aa%2Fb"),
+        ([], b"key=brokerref:a/b"),
+    ],
+)
+def test_token_that_stands_where_it_cannot_go_stops_the_request(
+    headers: Headers, query: bytes
+) -> None:
+    with pytest.raises(UsageError, match="a/b goes into the Authorization header"):
+        delivered(*headers, query=query)
+
+
+def test_two_tokens_cannot_share_a_header() -> None:
+    leases = {"a/b": TOKEN, "openai/dev": lease("openai/dev", KEY, bearer=True)}
+    headers = [(b"x-api-key", b"brokerref:a/b"), (b"api-key", b"brokerref:openai/dev")]
+    with pytest.raises(UsageError, match="where the app has something else"):
+        swapped(headers, leases=leases)
+
+
+def test_headers_go_along_with_a_key_that_stays_where_it_is() -> None:
+    plain = lease("a/b", OTHER_KEY, headers={"x-project": "p 1"})
+    keyed = swapped([(b"x-own", b"k=brokerref:a/b")], b"k=brokerref:a/b", leases={"a/b": plain})
+    assert keyed.headers == [(b"x-own", f"k={OTHER_KEY}".encode()), (b"x-project", b"p 1")]
+    assert keyed.query == f"k={OTHER_KEY}".encode()

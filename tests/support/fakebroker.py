@@ -25,6 +25,8 @@ class Entry:
     version: str = "1"
     life: float = 300.0
     floor: float = 5.0
+    bearer: bool = False
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 class FakeBroker:
@@ -177,6 +179,7 @@ class FakeBroker:
             "value": entry.value,
             "hosts": entry.hosts,
             "bounded_by": "broker",
+            "delivery": {"bearer": entry.bearer, "headers": entry.headers},
         }
 
     def _lease_renew(self, lease: str) -> dict[str, Any]:

@@ -15,10 +15,11 @@ from brokershim.held import Held
 from brokershim.holder import Holder
 from brokershim.hooks import logs
 from brokershim.hooks.errors import cleaned
-from brokershim.hooks.requests import keyed, references, replayable
+from brokershim.hooks.requests import keyed, replayable
 from brokershim.hooks.responses import guarded, must_read, refusal, scrubbed
 from brokershim.hooks.route import check_route
 from brokershim.scrub import Scrubber
+from brokershim.swap import Found, references
 
 _UNAUTHORIZED = (401, 403)
 """Answers that may mean that the key is no longer good."""
@@ -45,11 +46,13 @@ class SyncHop:
     Args:
         kit: What to work with.
         transport: Sends the request.
+        found: Where that request holds its references.
     """
 
-    def __init__(self, kit: Kit, transport: Any) -> None:
+    def __init__(self, kit: Kit, transport: Any, found: Found) -> None:
         self._kit = kit
         self._transport = transport
+        self._found = found
 
     def handle_request(self, request: Any) -> Any:
         """Send a request with its keys and return the answer, or a refusal."""
@@ -64,7 +67,7 @@ class SyncHop:
     def _exchange(self, request: Any) -> Any:
         module, _, holder = self._kit
         try:
-            names = references(request)
+            names = references(self._found)
             leases = _get(holder, names)
             outcome = self._send(request, leases)
             if getattr(outcome, "status_code", 0) not in _UNAUTHORIZED:
@@ -81,7 +84,8 @@ class SyncHop:
         """Return the answer, or the exception to raise."""
         module, guard, _ = self._kit
         check_route(self._transport, request.url)
-        outgoing, scrubber = keyed(module, request, leases), _scrubber(leases)
+        outgoing = keyed(module, request, self._found, leases)
+        scrubber = _scrubber(leases)
         try:
             with logs.washed(scrubber):
                 response = self._transport.handle_request(outgoing)
@@ -97,9 +101,10 @@ class SyncHop:
 class AsyncHop:
     """Stands in for a transport of ``AsyncClient``; see `SyncHop`."""
 
-    def __init__(self, kit: Kit, transport: Any) -> None:
+    def __init__(self, kit: Kit, transport: Any, found: Found) -> None:
         self._kit = kit
         self._transport = transport
+        self._found = found
 
     async def handle_async_request(self, request: Any) -> Any:
         """Send a request with its keys and return the answer, or a refusal."""
@@ -114,7 +119,7 @@ class AsyncHop:
     async def _exchange(self, request: Any) -> Any:
         module, _, holder = self._kit
         try:
-            names = references(request)
+            names = references(self._found)
             leases = await _aget(holder, names)
             outcome = await self._send(request, leases)
             if getattr(outcome, "status_code", 0) not in _UNAUTHORIZED:
@@ -130,7 +135,8 @@ class AsyncHop:
     async def _send(self, request: Any, leases: Mapping[str, Held]) -> Any:
         module, guard, _ = self._kit
         check_route(self._transport, request.url)
-        outgoing, scrubber = keyed(module, request, leases), _scrubber(leases)
+        outgoing = keyed(module, request, self._found, leases)
+        scrubber = _scrubber(leases)
         try:
             with logs.washed(scrubber):
                 response = await self._transport.handle_async_request(outgoing)

@@ -14,8 +14,9 @@ from typing import Any, Callable
 from brokershim.holder import Holder
 from brokershim.hooks import logs
 from brokershim.hooks.hop import AsyncHop, Kit, SyncHop
-from brokershim.hooks.requests import carries
+from brokershim.hooks.requests import found_in
 from brokershim.hooks.streams import guards
+from brokershim.swap import Found
 
 _METHOD = "_send_single_request"
 _MARK = "_brokershim_patched"
@@ -42,9 +43,10 @@ def _patched(original: Any, hop: Any, kit: Kit) -> Callable[[Any, Any], Any]:
 
     @functools.wraps(original)
     def send(self: Any, request: Any) -> Any:
-        if not carries(request):
+        found = found_in(request)
+        if found is None:
             return original(self, request)
-        return original(_View(self, hop, kit), request)
+        return original(_View(self, hop, kit, found), request)
 
     setattr(send, _MARK, True)
     return send
@@ -53,16 +55,19 @@ def _patched(original: Any, hop: Any, kit: Kit) -> Callable[[Any, Any], Any]:
 class _View:
     """A client with another transport, for one request; all else is the client's own."""
 
-    def __init__(self, client: Any, hop: Any, kit: Kit) -> None:
+    __slots__ = ("_client", "_found", "_hop", "_kit")
+
+    def __init__(self, client: Any, hop: Any, kit: Kit, found: Found) -> None:
         self._client = client
         self._hop = hop
         self._kit = kit
+        self._found = found
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
 
     def _transport_for_url(self, url: Any) -> Any:
-        return self._hop(self._kit, self._client._transport_for_url(url))
+        return self._hop(self._kit, self._client._transport_for_url(url), self._found)
 
 
 def _say(line: str) -> None:

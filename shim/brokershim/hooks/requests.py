@@ -8,49 +8,43 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from brokershim import swap
 from brokershim.held import Held
 from brokershim.hosts import Target, check_host, name_in
+from brokershim.swap import Found, find, swap
+
+_HOST = b"host"
 
 
-def carries(request: Any) -> bool:
-    """Return whether a request could hold a reference."""
-    return swap.carries(request.headers.raw, request.url.query)
+def found_in(request: Any) -> Found | None:
+    """Return where a request holds references; None if nowhere."""
+    return find(request.headers.raw, request.url.query)
 
 
-def references(request: Any) -> list[str]:
-    """Return the names of the secrets that a request refers to.
-
-    Raises:
-        UsageError: A reference without a well-formed name.
-    """
-    return swap.references(request.headers.raw, request.url.query)
-
-
-def keyed(module: Any, request: Any, leases: Mapping[str, Held]) -> Any:
+def keyed(module: Any, request: Any, found: Found, leases: Mapping[str, Held]) -> Any:
     """Return a copy of a request with the keys. It shares the body's stream.
 
     A ``trace`` extension is left out: its callback would be handed the headers.
 
     Raises:
         HostNotAllowed: A key may not go there.
+        UsageError: A key may not stand there.
     """
     url = request.url
-    for other in _other_names(request):
+    for other in _other_names(request, found):
         for name, held in leases.items():
             check_host(name, held.hosts, Target(url.scheme, other, url.port))
     target = Target(url.scheme, url.raw_host.decode("ascii"), url.port)
-    parts = swap.swap(target, request.headers.raw, url.query, leases)
+    parts = swap(target, found, leases)
     copy: Any = object.__new__(request.__class__)
     copy.__dict__.update(request.__dict__)
     copy.headers = module.Headers(parts.headers)
-    if parts.query != url.query:
+    if parts.query is not found.query:
         copy.url = url.copy_with(query=parts.query)
     copy.extensions = {name: it for name, it in request.extensions.items() if name != "trace"}
     return copy
 
 
-def _other_names(request: Any) -> Iterator[str]:
+def _other_names(request: Any, found: Found) -> Iterator[str]:
     """Yield the hosts that a request names besides its URL's.
 
     Behind one address stand many: a shared front hands a request on by its Host header (RFC 9110,
@@ -58,13 +52,13 @@ def _other_names(request: Any) -> Iterator[str]:
     TLS (RFC 6066, section 3), to whoever rents that name.
     """
     netloc = request.url.netloc
-    for name, value in request.headers.raw:
-        if value != netloc and name.lower() == b"host":
+    for name, value in found.headers:
+        if len(name) == len(_HOST) and name.lower() == _HOST and value != netloc:
             yield name_in(value.decode("latin-1"))
-    sni = request.extensions.get("sni_hostname")
-    if sni:
-        yield _text(sni)
-    line = _text(request.extensions.get("target", "/"))
+    extensions = request.extensions
+    if extensions.get("sni_hostname"):
+        yield _text(extensions["sni_hostname"])
+    line = _text(extensions.get("target", "/"))
     if not line.startswith("/"):
         yield name_in(line.partition("://")[2].partition("/")[0] or line)
 

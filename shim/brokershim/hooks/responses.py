@@ -28,10 +28,11 @@ def guarded(module: Any, guard: Any, response: Any, scrubber: Scrubber) -> Any:
         scrubber: Knows the keys that were sent.
     """
     headers = response.headers.raw
-    seen = b"\n".join(value for _, value in headers)
+    # All at once, for the sake of speed: nearly always there is nothing.
+    seen = b"\n".join([_reason(response), *[value for _, value in headers]])
     if scrubber.data(seen) is not seen:
         response.headers = module.Headers(_scrubbed(headers, scrubber))
-    response.extensions = _extensions(response, scrubber)
+        response.extensions = _extensions(response, scrubber)
     response.stream = guard(module, response.stream, scrubber)
     return response
 
@@ -75,9 +76,14 @@ def _scrubbed(headers: list[tuple[bytes, bytes]], scrubber: Scrubber) -> list[tu
     return [(name, scrubber.data(value)) for name, value in headers]
 
 
+def _reason(response: Any) -> bytes:
+    """Return a response's reason phrase, which is in the provider's own words too."""
+    reason: bytes = response.extensions.get("reason_phrase", b"")
+    return reason
+
+
 def _extensions(response: Any, scrubber: Scrubber) -> dict[str, Any]:
-    """Return a response's extensions; the reason phrase is the provider's own words too."""
     extensions: dict[str, Any] = response.extensions
-    reason = extensions.get("reason_phrase", b"")
+    reason = _reason(response)
     washed = scrubber.data(reason)
     return extensions if washed is reason else {**extensions, "reason_phrase": washed}
