@@ -96,7 +96,8 @@ def post_form(
     """Send a form; a request that may have been sent is never sent a second time.
 
     Raises:
-        ServerDown: As `get`; ``sent`` in the details says whether the server may have it.
+        ServerDown: As `get`; in the details ``sent`` says whether the server may have it, and
+            ``temporary`` whether another try may fare better.
         BackendTimeout: Likewise.
         RateLimited: As `get`.
     """
@@ -136,16 +137,18 @@ def _may_repeat(found: Answer | Lost, harmless: bool) -> bool:
 
 def _reply(host: str, found: Answer | Lost) -> Reply:
     if isinstance(found, Lost):
-        found.error.details["sent"] = found.sent
+        found.error.details.update(sent=found.sent, temporary=found.again)
         raise found.error
-    status, sent = found.status, {"sent": True}
+    status = found.status
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         raise _rate_limited(host, found.headers.get("retry-after"))
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise ServerDown(f"{host} fails with status {status}", details=sent)
+        details = {"sent": True, "temporary": status in _TEMPORARY}
+        raise ServerDown(f"{host} fails with status {status}", details=details)
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         raise ServerDown(
-            f"{host} redirects, and a token goes only where it is meant to go", details=sent
+            f"{host} redirects, and a token goes only where it is meant to go",
+            details={"sent": True, "temporary": False},
         )
     return Reply(status, _until(found.headers.get("date")), found.body)
 
@@ -154,7 +157,7 @@ def _rate_limited(host: str, retry_after: str | None) -> RateLimited:
     """Read Retry-After (RFC 9110, section 10.2.3): seconds, or a date."""
     numeric = retry_after is not None and retry_after.strip().isdecimal()
     seconds = float(retry_after) if retry_after and numeric else _until(retry_after)
-    details: dict[str, Any] = {"sent": True}
+    details: dict[str, Any] = {"sent": True, "temporary": True}
     if seconds is None:
         return RateLimited(f"{host} asks for a pause", details=details)
     details["retry_after"] = pause = min(max(seconds, 0.0), _LONGEST_PAUSE)

@@ -92,6 +92,7 @@ def test_no_redirect_is_followed(server: Provider, status: int) -> None:
         server.reply = lambda _: Answer(status, b"", (("location", other.url + "/secret-path"),))
         error = _post_error(server.url)
         assert "redirects" in error.message
+        assert error.details == {"sent": True, "temporary": False}
         assert len(other.asked) == 0
     assert len(server.asked) == 1
 
@@ -115,7 +116,7 @@ def test_and_not_for_ever(server: Provider) -> None:
 @pytest.mark.parametrize("status", [500, 503, 599])
 def test_a_request_that_was_sent_is_not_sent_again(server: Provider, status: int) -> None:
     server.reply = lambda _: Answer(status)
-    assert _post_error(server.url).details == {"sent": True}
+    assert _post_error(server.url).details == {"sent": True, "temporary": status != 599}
     assert len(server.asked) == 1
 
 
@@ -126,7 +127,7 @@ def test_nor_where_nobody_knows_what_came_of_it(server: Provider) -> None:
     server.reply = hang_up
     error = _post_error(server.url)
     assert "breaks off" in error.message
-    assert error.details == {"sent": True}
+    assert error.details == {"sent": True, "temporary": True}
     assert len(server.asked) == 1
 
 
@@ -135,7 +136,7 @@ def test_what_never_left_is_tried_again_and_said_to_be_unsent(pauses: list[float
         url = gone.url
     error = _post_error(url + "/secret-path")
     assert "cannot be reached" in error.message
-    assert error.details == {"sent": False}
+    assert error.details == {"sent": False, "temporary": True}
     assert len(pauses) == 2
 
 

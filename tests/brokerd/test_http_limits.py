@@ -73,7 +73,7 @@ def test_a_drip_is_over_in_time(first: bytes, drop: bytes) -> None:
         error = _error(server.url)
         assert SECONDS <= time.monotonic() - started < SECONDS + 5
         assert isinstance(error, BackendTimeout)
-        assert error.details == {"sent": True}
+        assert error.details == {"sent": True, "temporary": True}
         assert server.connections == 1
 
 
@@ -95,6 +95,7 @@ def test_a_flood_is_cut_off(headers: bytes) -> None:
         error = _error(server.url)
     assert "more than 1048576 bytes" in error.message
     assert isinstance(error, ServerDown)
+    assert error.details == {"sent": True, "temporary": False}
 
 
 @pytest.mark.parametrize(
@@ -145,7 +146,7 @@ def test_a_certificate_of_nobody_known_is_refused_before_anything_is_sent(secure
     with secured("127.0.0.1") as server:
         error = _error(server.url)
         assert "cannot prove that it is 127.0.0.1" in error.message
-        assert error.details == {"sent": False}
+        assert error.details == {"sent": False, "temporary": False}
         assert server.asked == []
         assert server.connections == 1  # it will not have a better one
 
@@ -173,4 +174,4 @@ def test_no_handshake_lasts_for_ever() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         error = _error(f"https://127.0.0.1:{silent.getsockname()[1]}/")
     assert isinstance(error, BackendTimeout)
-    assert error.details == {"sent": False}
+    assert error.details == {"sent": False, "temporary": True}

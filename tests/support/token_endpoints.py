@@ -1,0 +1,270 @@
+"""Providers that exchange an identity's token for one that dies, and serve only those alive.
+
+They verify what they are sent as the vendors' references say, and refuse what these do not name.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+from joserfc.errors import JoseError
+
+from tests.support.jwks import Issuer
+from tests.support.provider import Answer, Asked, Misbehave, Provider, honest
+from tests.support.signing_identity import SUBJECT
+
+EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+JWT = "urn:ietf:params:oauth:token-type:jwt"
+ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"
+OAUTH_BETA = "oauth-2025-04-20"
+FEDERATION_BETA = "oidc-federation-2026-04-01"
+Fields = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What one vendor's reference says.
+
+    Attributes:
+        path: Of its token endpoint.
+        audience: That its tokens are for.
+        assertion: The field of the identity's token.
+        required: Fields, each with what it may be.
+        optional: Likewise.
+        as_json: Whether it takes a JSON object; otherwise a form.
+        betas: What the header anthropic-beta must name.
+        longest: Seconds that its tokens live at most.
+        within: Whether they live no longer than the identity's token.
+        shape: Makes the body of a refusal from a code and words.
+        prefix: Of its tokens.
+    """
+
+    path: str
+    audience: str
+    assertion: str
+    required: Mapping[str, tuple[str, ...]]
+    optional: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    as_json: bool = False
+    betas: tuple[str, ...] = ()
+    longest: float = 3600.0
+    within: bool = False
+    prefix: str = "at-"
+    shape: Callable[[str, str], dict[str, Any]] = lambda code, words: {
+        "error": code,
+        "error_description": words,
+    }
+
+
+RULES = {
+    "anthropic": Rules(
+        "/v1/oauth/token",
+        "https://api.anthropic.com",
+        "assertion",
+        {
+            "grant_type": (JWT_BEARER,),
+            "federation_rule_id": ("fdrl_1",),
+            "organization_id": ("8d2e6f0a-0000-4000-8000-000000000001",),
+        },
+        {"service_account_id": ("svac_1",), "workspace_id": ("wrkspc_1", "default")},
+        as_json=True,
+        betas=(OAUTH_BETA, FEDERATION_BETA),
+        prefix="sk-ant-oat01-",
+        shape=lambda code, words: {"type": "error", "error": {"type": code, "message": words}},
+    ),
+    "openai": Rules(
+        "/oauth/token",
+        "https://api.openai.com/v1",
+        "subject_token",
+        {
+            "grant_type": (EXCHANGE,),
+            "subject_token_type": (JWT, ID_TOKEN),
+            "identity_provider_id": ("idp_1",),
+            "service_account_id": ("sa_1",),
+        },
+        as_json=True,
+    ),
+    "openrouter": Rules(
+        "/api/v1/oauth/token",
+        "https://openrouter.ai",
+        "subject_token",
+        {
+            "grant_type": (EXCHANGE,),
+            "subject_token_type": (JWT,),
+            "federation_policy_id": ("4b2f7d1e-8c3a-4e5f-9a6b-1c2d3e4f5a6b",),
+        },
+        {"scope": ("inference",)},
+        longest=900.0,
+        within=True,
+        shape=lambda code, words: {"error": {"code": 401, "type": code, "message": words}},
+    ),
+    "rfc8693": Rules(
+        "/token",
+        "https://gateway.example",
+        "subject_token",
+        {"grant_type": (EXCHANGE,), "subject_token_type": (JWT, ID_TOKEN)},
+        {
+            "scope": ("chat", "embed"),
+            "resource": ("https://gateway.example/api",),
+            "client_id": ("broker",),
+            "requested_token_type": ("urn:ietf:params:oauth:token-type:access_token",),
+        },
+    ),
+    "rfc7523": Rules(
+        "/token",
+        "https://gateway.example",
+        "assertion",
+        {"grant_type": (JWT_BEARER,)},
+        {"scope": ("chat", "embed"), "client_id": ("broker",)},
+    ),
+}
+
+
+class TokenEndpoint:
+    """One vendor's token endpoint and its models; a context manager.
+
+    Args:
+        kind: A key of `RULES`.
+        issuer: Whose tokens it trusts.
+        now: The time, in seconds of `time.time`.
+
+    Attributes:
+        life: Seconds that it says its tokens live.
+        extra: More of each answer; None takes a field away.
+        single_use: Whether a ``jti`` is good for one exchange only.
+        instead: What the next exchanges are answered with, in order; None for an honest answer.
+        exchanges: How many tokens it has given.
+        asked: Every request so far.
+    """
+
+    def __init__(self, kind: str, issuer: Issuer, now: Callable[[], float] = time.time) -> None:
+        self._rules, self._issuer, self._now = RULES[kind], issuer, now
+        self._provider = Provider(self._reply)
+        self._lock = threading.Lock()
+        self._used: set[str] = set()
+        self._tokens: dict[str, float] = {}
+        self.kind = kind
+        self.life = self._rules.longest
+        self.extra: dict[str, Any] = {}
+        self.single_use = True
+        self.instead: list[Answer | Misbehave | None] = []
+        self.exchanges = 0
+        self.base = self._provider.url
+        self.url = self.base + self._rules.path
+        self.asked: list[Asked] = self._provider.asked
+
+    def __enter__(self) -> TokenEndpoint:
+        self._provider.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._provider.__exit__()
+
+    @property
+    def port(self) -> int:
+        """The port of it all."""
+        return self._provider.port
+
+    def revoke(self) -> None:
+        """Let every token die at once."""
+        with self._lock:
+            self._tokens.clear()
+
+    def is_alive(self, token: str) -> bool:
+        """Return whether it would be served."""
+        return self._tokens.get(token, 0.0) > self._now()
+
+    def _reply(self, asked: Asked) -> Answer:
+        if asked.target != self._rules.path:
+            return self._serve(asked)
+        instead = self.instead.pop(0) if self.instead else None
+        if isinstance(instead, Misbehave):
+            raise instead
+        return instead or self._exchange(asked)
+
+    def _exchange(self, asked: Asked) -> Answer:
+        try:
+            claims = self._checked(asked)
+        except _Refused as no:
+            return _answer(no.status, self._rules.shape(no.code, no.words))
+        life = min(self.life, claims["exp"] - self._now() if self._rules.within else self.life)
+        token = self._rules.prefix + secrets.token_urlsafe(24)
+        with self._lock:
+            self._tokens[token] = self._now() + life
+            self.exchanges += 1
+        answer = {"access_token": token, "token_type": "Bearer", "expires_in": life, **self.extra}
+        return _answer(200, {name: it for name, it in answer.items() if it is not None})
+
+    def _checked(self, asked: Asked) -> dict[str, Any]:
+        fields = self._fields(asked)
+        betas = {each.strip() for each in asked.headers.get("anthropic-beta", "").split(",")}
+        if not betas.issuperset(self._rules.betas):
+            raise _Refused("invalid_request", "the beta header is missing", 400)
+        if set(self._rules.betas) != betas - {""}:
+            raise _Refused("invalid_request", "unknown beta", 400)
+        known = {**self._rules.required, **self._rules.optional}
+        for name in fields.keys() - known.keys() - {self._rules.assertion}:
+            raise _Refused("invalid_request", f"unknown field {name}", 400)
+        for name in self._rules.required.keys() - fields.keys():
+            raise _Refused("invalid_request", f"{name} is missing", 400)
+        for name, values in known.items():
+            if name in fields and fields[name] not in values:
+                raise _Refused("invalid_grant", f"no such {name}", 401)
+        return self._claims(fields.get(self._rules.assertion, ""))
+
+    def _fields(self, asked: Asked) -> Fields:
+        kind = "application/json" if self._rules.as_json else "application/x-www-form-urlencoded"
+        if asked.method != "POST" or asked.headers.get("content-type") != kind:
+            raise _Refused("invalid_request", f"not a POST of {kind}", 400)
+        if self._rules.as_json:
+            return {name: str(value) for name, value in json.loads(asked.body).items()}
+        return dict(parse_qsl(asked.body.decode(), strict_parsing=True))
+
+    def _claims(self, assertion: str) -> dict[str, Any]:
+        """Check signature, issuer, audience, times and single use (RFC 7523, section 3)."""
+        try:
+            claims = self._issuer.verify(assertion)
+        except (JoseError, ValueError):
+            raise _Refused("invalid_grant", "the signature does not hold", 401) from None
+        audience, now = claims.get("aud"), self._now()
+        if claims.get("iss") != self._issuer.url or claims.get("sub") != SUBJECT:
+            raise _Refused("invalid_grant", "no rule for this issuer and subject", 401)
+        if self._rules.audience not in (audience if isinstance(audience, list) else [audience]):
+            raise _Refused("invalid_grant", f"the audience is {audience}", 401)
+        if not claims.get("nbf", now) - 30 <= now < claims.get("exp", 0) + 30:
+            raise _Refused("invalid_grant", "the token is expired or not yet valid", 401)
+        self._use(claims)
+        return claims
+
+    def _use(self, claims: Mapping[str, Any]) -> None:
+        with self._lock:
+            if self.single_use and claims.get("jti") in {None, *self._used}:
+                raise _Refused("invalid_grant", "the jti was used before, or is missing", 401)
+            self._used.add(claims["jti"])
+
+    def _serve(self, asked: Asked) -> Answer:
+        """Answer as a model does, to a token that is alive and shown in the one right way."""
+        scheme, _, token = asked.headers.get("authorization", "").partition(" ")
+        if "x-api-key" in asked.headers or scheme != "Bearer" or not self.is_alive(token):
+            return _answer(401, self._rules.shape("authentication_error", "invalid bearer token"))
+        betas = asked.headers.get("anthropic-beta", "")
+        if self.kind == "anthropic" and OAUTH_BETA not in betas.replace(" ", "").split(","):
+            return _answer(401, self._rules.shape("authentication_error", "OAuth not supported"))
+        return honest(asked)
+
+
+class _Refused(Exception):
+    def __init__(self, code: str, words: str, status: int) -> None:
+        super().__init__(words)
+        self.code, self.words, self.status = code, words, status
+
+
+def _answer(status: int, document: dict[str, Any]) -> Answer:
+    return Answer(status, json.dumps(document).encode())
