@@ -39,19 +39,14 @@ class Person:
 
     Attributes:
         page: Their window.
-        visited: Each URL that the window came to, in order.
         complaints: What the browser wrote on its console, such as breaches of a content policy.
     """
 
-    def __init__(self, browser: Browser, *, scripts: bool = True, dark: bool = False) -> None:
-        self._context: BrowserContext = browser.new_context(
-            java_script_enabled=scripts, color_scheme="dark" if dark else "light"
-        )
+    def __init__(self, browser: Browser, *, scripts: bool = True) -> None:
+        self._context: BrowserContext = browser.new_context(java_script_enabled=scripts)
         self._context.set_default_timeout(_PATIENCE_MS)
         self.page: Page = self._context.new_page()
-        self.visited: list[str] = []
         self.complaints: list[str] = []
-        self.page.on("framenavigated", lambda frame: self.visited.append(frame.url))
         self.page.on("console", self._complain)
 
     def close(self) -> None:

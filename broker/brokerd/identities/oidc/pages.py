@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -88,7 +89,7 @@ class Page:
 
 def signed_in(who: str, issuer: str) -> Page:
     """Return the page of a login that succeeded."""
-    body = _body("done", "You are signed in", f"As {who}, at {issuer}.")
+    body = _body("done", "You are signed in", f"Signed in as {who} at {issuer}.")
     return Page(HTTPStatus.OK, body, "/signed-in")
 
 
@@ -116,8 +117,13 @@ def _body(kind: str, title: str, *said: str) -> str:
         title=html.escape(title),
         style=_STYLE,
         kind=kind,
-        paragraphs="\n".join(f"<p>{html.escape(each)}</p>" for each in paragraphs),
+        paragraphs="\n".join(f"<p>{_marked_up(each)}</p>" for each in paragraphs),
     )
+
+
+def _marked_up(text: str) -> str:
+    """Return text as HTML; what stands in backticks is code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
 
 
 def _no(status: HTTPStatus, said: str, headers: Mapping[str, str] | None = None) -> Page:
