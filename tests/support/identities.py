@@ -1,7 +1,8 @@
 """An identity that a person logs in to, where the person is a few files in a folder.
 
 ``NAME.state`` holds how it stands, as JSON; without it, it needs a login. ``NAME.answer`` ends a
-login: ``yes``, or why not. ``NAME.no-device`` and ``NAME.down`` say what the provider cannot do.
+login: ``yes``, or why not. ``NAME.no-device`` and ``NAME.down`` say what the provider cannot do,
+``NAME.state-fails`` that it cannot say how it stands.
 It is of the kind ``folder`` in the daemon that `tests.support.identity_daemon` runs.
 """
 
@@ -33,14 +34,14 @@ class FolderIdentity:
     def __init__(self, name: str, folder: Path) -> None:
         self.name = name
         self.folder = folder
+        self.changes = 0
 
     def file(self, what: str) -> Path:
         """Return the file that says something."""
         return self.folder / f"{self.name}.{what}"
 
     def revision(self) -> Hashable:
-        state = self.file("state")
-        return state.stat().st_mtime_ns if state.exists() else 0
+        return self.changes
 
     def token(self, audience: str | None) -> Token:
         del audience
@@ -49,6 +50,8 @@ class FolderIdentity:
         return Token("a-token", READY.issuer, READY.subject, 1e12)
 
     def standing(self) -> Standing:
+        if self.file("state-fails").exists():
+            raise ServerDown("id.example cannot be reached")
         state = self.file("state")
         return Standing(**json.loads(state.read_text())) if state.exists() else Standing("login")
 
@@ -72,6 +75,7 @@ class FolderIdentity:
         return FolderLogin(self, mode)
 
     def logout(self) -> None:
+        self.changes += 1
         self.file("state").unlink(missing_ok=True)
         if self.file("down").exists():
             raise ServerDown("id.example cannot be reached")
@@ -97,6 +101,7 @@ class FolderLogin:
         answer.unlink()
         if said != "yes":
             raise LoginRefused(said)
+        self._identity.changes += 1
         self._identity.stands(READY)
         return READY
 
@@ -131,6 +136,9 @@ class TokenBackend:
     def revision(self) -> Hashable:
         found: Hashable = self._identity.revision()
         return found
+
+    def key_of(self, name: str) -> Hashable:
+        return name
 
     def describe(self, name: str) -> Secret:
         return Secret(name, "", ("api.example",), "tokens", 900.0, "1", BoundedBy.PROVIDER)
