@@ -157,7 +157,7 @@ def _rate_limited(host: str, retry_after: str | None) -> RateLimited:
     """Read Retry-After (RFC 9110, section 10.2.3): seconds, or a date."""
     numeric = retry_after is not None and retry_after.strip().isdecimal()
     seconds = float(retry_after) if retry_after and numeric else _until(retry_after)
-    details: dict[str, Any] = {"sent": True, "temporary": True}
+    details: dict[str, Any] = {"sent": True, "temporary": False}
     if seconds is None:
         return RateLimited(f"{host} asks for a pause", details=details)
     details["retry_after"] = pause = min(max(seconds, 0.0), _LONGEST_PAUSE)

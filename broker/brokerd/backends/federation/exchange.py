@@ -102,7 +102,9 @@ class Exchange:
     def _token(self) -> Token | None:
         """Return a token that may be sent now, and count it as sent; None where there is none."""
         token = self.identity.token(self.audience)
-        return token if self.reuse or _SPENT.claim(self.endpoint, token) else None
+        if self.reuse or _SPENT.claim(self.endpoint, token, self.chances.now()):
+            return token
+        return None
 
     def _once(self, token: Token, fields: Mapping[str, str]) -> Credential:
         sent_at = self.chances.now()

@@ -8,30 +8,29 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable
 
 from brokerd.identities.base import Token
-from brokershim import clock
 
 _MOST = 4096
 """Tokens that are remembered; then those that were sent first are forgotten."""
 
 
 class Spent:
-    """The tokens that were sent, each by a hash, until it is over.
+    """The tokens that were sent, each by a hash, until it is over."""
 
-    Args:
-        now: The time, in seconds of `brokershim.clock.now`.
-    """
-
-    def __init__(self, now: Callable[[], float] = clock.now) -> None:
-        self._now = now
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._until: dict[bytes, float] = {}
 
-    def claim(self, endpoint: str, token: Token) -> bool:
-        """Return whether it was never claimed for that endpoint; from now on it is."""
-        mark, now = _mark(endpoint, token), self._now()
+    def claim(self, endpoint: str, token: Token, now: float) -> bool:
+        """Return whether it was never claimed for that endpoint; from now on it is.
+
+        Args:
+            endpoint: Where it is to be sent.
+            token: The token.
+            now: The time, in seconds of `brokershim.clock.now`.
+        """
+        mark = _mark(endpoint, token)
         with self._lock:
             self._until = {each: until for each, until in self._until.items() if until > now}
             if mark in self._until:
