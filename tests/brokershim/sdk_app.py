@@ -16,6 +16,8 @@ from typing import Any
 from tests.brokershim.search import Kept
 
 REFERENCE = "brokerref:openai/dev"
+TOKEN = "brokerref:anthropic/token"
+OPEN_TOKEN = "brokerref:left/open-token"
 URL = sys.argv[1] if len(sys.argv) > 1 else ""
 ELSEWHERE = URL.replace("127.0.0.1", "localhost")
 ASKED = [{"role": "user", "content": "hello"}]
@@ -288,6 +290,51 @@ async def anthropic_refusal(kept: Kept) -> str:
     how = {"model": "claude-3-5-sonnet", "messages": ASKED, "max_tokens": 9}
     client = anthropic("plain", ELSEWHERE, "AsyncAnthropic")
     return await refused_with(kept, client.messages.create(**how))
+
+
+@check
+async def litellm_token(kept: Kept) -> str:
+    how = {**CLAUDE, "api_key": TOKEN, "api_base": f"{URL}/token"}
+    answers = [await threaded(litellm().completion, **how), await litellm().acompletion(**how)]
+    stream = await threaded(litellm().completion, **{**how, "api_key": OPEN_TOKEN}, stream=True)
+    texts = [each.choices[0].message.content for each in answers]
+    texts.append(await threaded(joined, stream))
+    astream = await litellm().acompletion(**{**how, "api_key": OPEN_TOKEN}, stream=True)
+    texts.append(await ajoined(astream))
+    raw = await litellm().anthropic_messages(
+        model=CLAUDE["model"],
+        messages=ASKED,
+        max_tokens=9,
+        api_key=TOKEN,
+        api_base=f"{URL}/token",
+        extra_headers={"anthropic-beta": "tools-2025-01-01"},
+    )
+    kept.things += [*answers, stream, astream, raw]
+    return str([*texts, raw["content"][0]["text"]])
+
+
+@check
+async def anthropic_token(kept: Kept) -> str:
+    how = {"model": "claude-3-5-sonnet", "messages": ASKED, "max_tokens": 9}
+    client, aclient = anthropic("token"), anthropic("token", kind="AsyncAnthropic")
+    client.api_key = aclient.api_key = TOKEN
+    answers = [await threaded(client.messages.create, **how), await aclient.messages.create(**how)]
+    both = {"authorization": f"Bearer {TOKEN}"}
+    answers.append(await threaded(client.messages.create, **how, extra_headers=both))
+    kept.things += [client, aclient, *answers]
+    texts = [each.content[0].text for each in answers]
+    async with aclient.messages.stream(**how, extra_headers={"anthropic-beta": "a,b"}) as stream:
+        texts.append("".join([text async for text in stream.text_stream]))
+    return str(texts)
+
+
+@check
+async def anthropic_token_misplaced(kept: Kept) -> str:
+    how = {"model": "claude-3-5-sonnet", "messages": ASKED, "max_tokens": 9}
+    client = anthropic("token")
+    client.api_key = TOKEN
+    asking = threaded(client.messages.create, **how, extra_query={"key": TOKEN})
+    return await refused_with(kept, asking)
 
 
 def keep_callbacks(kept: Kept) -> None:

@@ -17,7 +17,7 @@ import pytest
 from tests.brokershim.sdk_app import CHECKS
 from tests.support.fakebroker import Entry, FakeBroker
 from tests.support.misbehaviour import misbehaving
-from tests.support.provider import Answer, Asked, Provider, key_of
+from tests.support.provider import TOKEN_BETA, Answer, Asked, Provider, bearer_only, key_of
 from tests.support.require import require_program
 from tests.support.session import ROOT, searched
 
@@ -52,6 +52,12 @@ EXPECTED: dict[str, tuple[str, int]] = {
     "anthropic_messages": (HELLO, 3),
     "anthropic_repeated_key": (f"wrong key {REFERENCE}", 1),
     "anthropic_refusal": (f"PermissionDeniedError: .*{REFUSED}", 1),
+    "litellm_token": (HELLO, 5),
+    "anthropic_token": (HELLO, 4),
+    "anthropic_token_misplaced": (
+        "PermissionDeniedError: .*anthropic/token goes into the Authorization header",
+        1,
+    ),
 }
 """For each check a pattern that it must give, and how often."""
 
@@ -68,6 +74,8 @@ class Rotating:
 
     def __call__(self, asked: Asked) -> Answer:
         first = asked.target.strip("/").partition("/")[0]
+        if first == "token":
+            return bearer_only({f"{NEEDLE}-token", OPEN_KEY})(asked)
         if not first.startswith("rotate") or first in self.seen:
             return misbehaving(asked)
         self.seen.add(first)
@@ -109,6 +117,9 @@ def ran(executable: str, folder: Path) -> tuple[dict[str, Any], list[Asked]]:
     with FakeBroker(folder) as broker:
         broker.secrets["openai/dev"] = Entry(f"{NEEDLE}-0", version="0")
         broker.secrets["left/open"] = Entry(OPEN_KEY)
+        beta = {"anthropic-beta": TOKEN_BETA}
+        for name, token in (("anthropic/token", f"{NEEDLE}-token"), ("left/open-token", OPEN_KEY)):
+            broker.secrets[name] = Entry(token, bearer=True, headers=beta)
         with Provider(Rotating(broker)) as provider:
             app = ("-m", "tests.brokershim.sdk_app", provider.url)
             quiet = {"LITELLM_LOCAL_MODEL_COST_MAP": "True"}

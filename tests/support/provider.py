@@ -12,6 +12,9 @@ from typing import Any, NamedTuple, cast
 
 from demo import shapes
 
+TOKEN_BETA = "oauth-2025-04-20"
+"""What Anthropic wants in `anthropic-beta` along with a token."""
+
 
 class Asked(NamedTuple):
     """One request as it arrived."""
@@ -84,8 +87,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _do(self) -> None:
         provider = cast(_Server, self.server).provider
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        asked = Asked(self.command, self.path, headers, self._body())
+        asked = Asked(self.command, self.path, self._headers(), self._body())
         provider.asked.append(asked)
         try:
             self._say(provider.reply(asked))
@@ -99,6 +101,13 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name
         """Print nothing."""
 
+    def _headers(self) -> dict[str, str]:
+        """Return the headers; one that came twice has both values (RFC 9110, section 5.3)."""
+        every: dict[str, list[str]] = {}
+        for name, value in self.headers.items():
+            every.setdefault(name.lower(), []).append(value)
+        return {name: ", ".join(values) for name, values in every.items()}
+
     def _body(self) -> bytes:
         if self.headers.get("transfer-encoding") == "chunked":
             return b"".join(iter(self._chunk, b""))
@@ -111,9 +120,7 @@ class _Handler(BaseHTTPRequestHandler):
         return data
 
     def _say(self, answer: Answer) -> None:
-        self.send_response_only(answer.status)
-        if "date" not in dict(answer.headers):
-            self.send_header("date", self.date_time_string())
+        self.send_response(answer.status)
         for name, value in answer.headers:
             self.send_header(name, value)
         if isinstance(answer.body, bytes):
@@ -150,6 +157,20 @@ def checking(good: set[str]) -> Reply:
         if key not in good:
             return Answer(401, _json(shapes.openai_refusal(f"Incorrect API key: {key}")))
         return honest(asked)
+
+    return reply
+
+
+def bearer_only(good: set[str]) -> Reply:
+    """Return a provider as Anthropic is to a federated token: in one header, with the beta."""
+
+    def reply(asked: Asked) -> Answer:
+        scheme, _, key = asked.headers.get("authorization", "").partition(" ")
+        betas = [each.strip() for each in asked.headers.get("anthropic-beta", "").split(",")]
+        fits = scheme == "Bearer" and key in good and betas.count(TOKEN_BETA) == 1
+        if fits and "x-api-key" not in asked.headers:
+            return honest(asked)
+        return Answer(401, _json(shapes.openai_refusal(f"not like this: {asked.headers}")))
 
     return reply
 
