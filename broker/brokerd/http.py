@@ -14,7 +14,7 @@ from typing import Any, cast
 from urllib.parse import urlencode, urlsplit
 
 from brokerd.roundtrip import Answer, Lost, RoundTrip
-from brokershim.errors import ConfigError, RateLimited, ServerDown
+from brokershim.errors import BackendTimeout, ConfigError, RateLimited, ServerDown
 from brokershim.hosts import is_loopback
 
 _PAUSES = (0.2, 0.4)
@@ -78,7 +78,7 @@ def check_url(where: str, url: str) -> str:
 
 
 def get(url: str) -> Reply:
-    """Ask for a document; asking again is harmless, so a failure is tried again.
+    """Ask for a document; asking again is harmless, so what fails at once is tried again.
 
     Raises:
         ServerDown: It cannot be reached, fails, redirects, or answers too much.
@@ -131,7 +131,9 @@ def _ask(method: str, url: str, headers: Mapping[str, str], body: bytes | None) 
 
 def _may_repeat(found: Answer | Lost, harmless: bool) -> bool:
     if isinstance(found, Lost):
-        return found.again and (harmless or not found.sent)
+        # Who waits has waited long enough for what never came.
+        slow = isinstance(found.error, BackendTimeout)
+        return found.again and not slow and (harmless or not found.sent)
     return harmless and found.status in _TEMPORARY
 
 

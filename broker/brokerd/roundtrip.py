@@ -115,10 +115,11 @@ class RoundTrip:
 
     def _connection(self) -> http.client.HTTPConnection:
         host, port = self._parts.hostname or "", self._parts.port
+        # With a port, always: without one, http.client takes the end of an IPv6 address for it.
         if self._parts.scheme == "https":
             # It opens no connection itself: its context is never used.
-            return http.client.HTTPSConnection(host, port, context=_context())
-        return http.client.HTTPConnection(host, port)
+            return http.client.HTTPSConnection(host, port or 443, context=_context())
+        return http.client.HTTPConnection(host, port or 80)
 
     def _shake_hands(self, plain: socket.socket) -> None:
         secured = _context().wrap_socket(

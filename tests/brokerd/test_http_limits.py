@@ -78,11 +78,25 @@ def test_a_drip_is_over_in_time(first: bytes, drop: bytes) -> None:
 
 
 @pytest.mark.usefixtures("soon")
-def test_what_is_asked_for_again_is_over_in_time_each_time() -> None:
+def test_what_took_too_long_is_not_asked_for_again() -> None:
     with _drip(HEADERS, b"{") as server:
         with pytest.raises(BackendTimeout):
             http.get(server.url)
-        assert server.connections == 3
+        assert server.connections == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port"),
+    [
+        ("https://[::1]/", "::1", 443),
+        ("http://[::1]/", "::1", 80),
+        ("http://[::1]:8080/", "::1", 8080),
+        ("https://a.example:1/", "a.example", 1),
+    ],
+)
+def test_an_address_is_not_taken_for_a_port(url: str, host: str, port: int) -> None:
+    connection = roundtrip.RoundTrip("GET", url, {}, None)._connection()
+    assert (connection.host, connection.port) == (host, port)
 
 
 @pytest.mark.parametrize("headers", [b"content-length: 10485760\r\n", b""], ids=["said", "unsaid"])
