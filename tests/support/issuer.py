@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 from joserfc import jwt
-from joserfc.jwk import KeyParameters, RSAKey
+from joserfc.jwk import Key, KeyParameters, RSAKey
 
 from tests.support.provider import Answer, Asked, Provider
 
@@ -52,7 +52,7 @@ class OpenIdIssuer:
         self.claims: dict[str, Any] = {}
         self.resource_claims: dict[str, Any] = {}
         self.sign: Callable[[dict[str, Any]], str] = signed
-        self.shown = KEYS[:1]
+        self.shown: list[Key] = [*KEYS[:1]]
         self.refreshing = True
         self.refresh_life: float | None = None
         self.ready = False
@@ -196,9 +196,9 @@ def signed(claims: dict[str, Any], key: RSAKey = KEYS[0], alg: str = "RS256") ->
     return jwt.encode({"alg": alg, "kid": key.kid}, claims, key, algorithms=[alg])
 
 
-def unsigned(claims: dict[str, Any]) -> str:
+def unsigned(claims: dict[str, Any], alg: str = "none") -> str:
     """Return claims as a token that nobody signed."""
-    parts = [{"alg": "none", "kid": KEYS[0].kid}, claims]
+    parts = [{"alg": alg, "kid": KEYS[0].kid}, claims]
     texts = [base64.urlsafe_b64encode(json.dumps(each).encode()).decode() for each in parts]
     return ".".join(each.rstrip("=") for each in texts) + "."
 

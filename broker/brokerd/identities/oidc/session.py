@@ -92,10 +92,7 @@ class Session:
             self._rotate(kept, answer)
         if audience is not None:
             return self._for_resource(answer, audience)
-        person = self._verifier.person(answer, None, ServerDown)
-        if person.subject != kept.subject:
-            raise ServerDown(f"{self._settings.issuer} gives the token of somebody else")
-        return person.token
+        return self._for_us(answer, kept)
 
     def end(self) -> str | None:
         """Forget the login; return its refresh token, which the provider is still to be told of.
@@ -174,6 +171,19 @@ class Session:
             f"{issuer} gives {self._settings.client_id} no token: {answer.said}",
             hint="see how this client is registered there",
         )
+
+    def _for_us(self, answer: Grant, kept: Kept) -> Token:
+        issuer, name = self._settings.issuer, self._settings.name
+        if answer.id_token is None:  # OpenID Connect Core 1.0, section 12.2, allows it
+            raise IdentityUnavailable(
+                f"{issuer} gives no ID token when it refreshes a login",
+                hint=f"if it issues JWT access tokens (RFC 9068), name an audience under resources "
+                f"in [identity.{name}] and at the backend, and log in again",
+            )
+        person = self._verifier.person(answer, None, ServerDown)
+        if person.subject != kept.subject:
+            raise ServerDown(f"{issuer} gives the token of somebody else")
+        return person.token
 
     def _for_resource(self, answer: Grant, audience: str) -> Token:
         if (answer.access_token or "").count(".") != 2:  # noqa: PLR2004  (RFC 7519, section 3)

@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from joserfc import jws, jwt
-from joserfc.errors import ClaimError, ExpiredTokenError, InvalidKeyIdError, JoseError
+from joserfc.errors import (
+    ClaimError,
+    ExpiredTokenError,
+    InvalidKeyIdError,
+    JoseError,
+    MissingClaimError,
+)
 from joserfc.jwk import KeySet
 
 from brokerd.identities.base import Token
@@ -31,6 +37,8 @@ LEEWAY_SECONDS = 60
 _LONGEST_LIFE = 366 * 86400.0
 _FAULTS = (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
 """What joserfc and Authlib raise for texts that no honest issuer signs."""
+_OVER = "it is over"
+_TIMES = (_OVER, "nbf", "iat")
 _NAMES = ("email", "preferred_username", "name")
 
 
@@ -126,13 +134,15 @@ class Verifier:
         try:
             return validate(int(self._clocks.wall()), LEEWAY_SECONDS)
         except ExpiredTokenError:
-            claim = "exp"
+            claim = _OVER
+        except MissingClaimError as error:
+            claim = f"{error.claim} is missing"
         except ClaimError as error:
             claim = error.claim
         except _FAULTS as error:
             claim = type(error).__name__
         issuer = self._settings.issuer
-        if claim in ("exp", "nbf", "iat") and skew is not None and abs(skew) > LEEWAY_SECONDS:
+        if claim in _TIMES and skew is not None and abs(skew) > LEEWAY_SECONDS:
             side = "behind" if skew > 0 else "ahead of"
             raise ClockSkew(
                 f"this machine's clock is {abs(skew):.0f} s {side} that of {issuer}",
@@ -176,7 +186,7 @@ def _name(claims: Mapping[str, Any]) -> str:
 
 def _said(claim: str) -> str:
     return {
-        "exp": "it is over",
+        "exp": "its end is no time",
         "nbf": "it is not valid yet",
         "iat": "it is from the future",
         "iss": "its issuer is another",
