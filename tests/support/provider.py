@@ -120,7 +120,9 @@ class _Handler(BaseHTTPRequestHandler):
         return data
 
     def _say(self, answer: Answer) -> None:
-        self.send_response(answer.status)
+        self.send_response_only(answer.status)
+        if "date" not in dict(answer.headers):
+            self.send_header("date", self.date_time_string())
         for name, value in answer.headers:
             self.send_header(name, value)
         if isinstance(answer.body, bytes):
