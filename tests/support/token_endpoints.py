@@ -141,6 +141,7 @@ class TokenEndpoint:
         single_use: Whether a ``jti`` is good for one exchange only.
         instead: What the next exchanges are answered with, in order; None for an honest answer.
         exchanges: How many tokens it has given.
+        given: Those tokens.
         asked: Every request so far.
     """
 
@@ -156,6 +157,7 @@ class TokenEndpoint:
         self.single_use = True
         self.instead: list[Answer | Misbehave | None] = []
         self.exchanges = 0
+        self.given: list[str] = []
         self.base = self._provider.url
         self.url = self.base + self._rules.path
         self.asked: list[Asked] = self._provider.asked
@@ -199,6 +201,7 @@ class TokenEndpoint:
         with self._lock:
             self._tokens[token] = self._now() + life
             self.exchanges += 1
+            self.given.append(token)
         answer = {"access_token": token, "token_type": "Bearer", "expires_in": life, **self.extra}
         return _answer(200, {name: it for name, it in answer.items() if it is not None})
 

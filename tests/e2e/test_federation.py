@@ -1,0 +1,103 @@
+"""An app that knows nothing of it, with a key that its provider lets die."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.session import Session
+from tests.support.federated import SETTINGS
+from tests.support.jwks import Issuer
+from tests.support.signing_identity import SigningIdentity
+from tests.support.token_endpoints import RULES, TokenEndpoint
+
+_CONFIG = """
+[identity.work]
+kind = "file"
+path = "{token}"
+
+[backend.team]
+kind = "federation"
+provider = "anthropic"
+identity = "work"
+token_endpoint = "{url}"
+hosts = ["127.0.0.1:{port}"]
+federation_rule_id = "{federation_rule_id}"
+organization_id = "{organization_id}"
+
+[secret."anthropic/team"]
+backend = "team"
+"""
+_APP = """
+import os, httpx
+for _ in range(2):
+    answer = httpx.post(
+        os.environ["ANTHROPIC_BASE_URL"] + "/v1/messages",
+        headers={"x-api-key": os.environ["ANTHROPIC_API_KEY"], "anthropic-beta": "its-own"},
+        json={"model": "m"},
+    )
+    print(answer.status_code, os.environ["ANTHROPIC_API_KEY"])
+print(answer.text)
+"""
+
+
+@pytest.fixture
+def endpoint() -> Iterator[TokenEndpoint]:
+    with Issuer() as issuer, TokenEndpoint("anthropic", issuer) as running:
+        yield running
+
+
+@pytest.fixture
+def team(fresh: Session, endpoint: TokenEndpoint) -> Iterator[Session]:
+    """Make a home with one federated secret, and a project that may use it."""
+    token = Path(fresh.write("token", _token(endpoint)))
+    token.chmod(0o600)
+    settings = {"token": token, "url": endpoint.url, "port": endpoint.port}
+    fresh.write(
+        ".config/brokerctl/config.toml", _CONFIG.format(**settings, **SETTINGS["anthropic"])
+    )
+    fresh.environment["ANTHROPIC_BASE_URL"] = endpoint.base
+    fresh.trust('ANTHROPIC_API_KEY = "anthropic/team"\n')
+    fresh.script("app.py", _APP)
+    yield fresh
+    fresh.keys += endpoint.given  # which must be nowhere now
+
+
+def _token(endpoint: TokenEndpoint) -> str:
+    return SigningIdentity(endpoint._issuer).token(RULES["anthropic"].audience).value
+
+
+def test_an_app_uses_a_key_that_dies_by_itself(team: Session, endpoint: TokenEndpoint) -> None:
+    done = team.run("brokerctl run python app.py")
+    assert done.stdout.startswith("200 brokerref:anthropic/team\n" * 2), done
+    assert endpoint.exchanges == 1
+    model = endpoint.asked[-1].headers
+    assert "x-api-key" not in model
+    assert model["anthropic-beta"].split(",")[0] == "its-own"
+    (leased,) = team.events(event="lease.acquired")
+    assert leased["bounded_by"] == "provider"
+
+
+def test_a_key_that_the_provider_ended_is_exchanged_anew(
+    team: Session, endpoint: TokenEndpoint
+) -> None:
+    assert team.run("brokerctl run python app.py").status == 0
+    endpoint.revoke()
+    team.write("token", _token(endpoint))
+    done = team.run("brokerctl run python app.py")
+    assert done.stdout.startswith("200 brokerref:anthropic/team\n" * 2), done
+    assert endpoint.exchanges == 2
+
+
+def test_what_cannot_be_exchanged_again_is_said_to_the_app(
+    team: Session, endpoint: TokenEndpoint
+) -> None:
+    assert team.run("brokerctl run python app.py").status == 0
+    endpoint.revoke()
+    done = team.run("brokerctl run python app.py")  # the file still holds the token of before
+    assert "was sent to" in done.stdout, done
+    assert "jti_reuse" in done.stdout
+    assert endpoint.exchanges == 1
+    assert sum(asked.target == RULES["anthropic"].path for asked in endpoint.asked) == 1
