@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
+import tomllib
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from brokerd.backends.federation.backend import build
+from brokerd.backends.federation.formats import FORMATS
 from brokerd.config import parse
 from brokerd.kinds import build_backends
 from brokerd.model import BoundedBy, Delivery, Secret
 from brokerd.table import Table
 from brokershim.errors import ConfigError
+from tests.support.daemon import REPOSITORY
 from tests.support.federated import SETTINGS
 from tests.support.jwks import Issuer
 from tests.support.signing_identity import SigningIdentity
@@ -129,3 +134,14 @@ def test_it_is_built_from_config_toml(identity: SigningIdentity) -> None:
     backends = build_backends(parse("config.toml", document), {"work": identity})
     found = backends["team"].describe(NAME)
     assert (found.backend, found.max_ttl) == ("team", 600.0)
+
+
+def test_the_examples_of_the_manual_are_accepted(identity: SigningIdentity) -> None:
+    manual = (REPOSITORY / "docs" / "federation.md").read_text()
+    blocks = [each for each in re.findall(r"(?:^    .*\n)+", manual, re.M) if "provider =" in each]
+    examples = [tomllib.loads(textwrap.dedent(each)) for each in blocks]
+    assert {each.get("provider") for each in examples[1:]} == FORMATS.keys() - {"rfc7523"}
+    first = {**examples[0], "identity": {}}
+    assert build_backends(parse("config.toml", first), {"work": identity})
+    for example in examples[1:]:
+        assert _built(identity, example).hosts
