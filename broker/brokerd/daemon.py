@@ -117,6 +117,7 @@ class Daemon:
             audit_log=self._audit_log,
             refusals=self._refusals,
             store=self._store,
+            homes=settings.homes,
             standings=standings,
             logins=self._logins,
             identity_of=settings.identity_of,

@@ -85,10 +85,16 @@ def pages(client: Client, method: str, key: str) -> Iterator[dict[str, Any]]:
     Raises:
         BrokerError: What the daemon answered.
     """
+    for reply in whole_pages(client, method):
+        yield from items(reply, key)
+
+
+def whole_pages(client: Client, method: str, **params: Any) -> Iterator[dict[str, Any]]:
+    """Yield every page of a listing; raises as `pages` does."""
     after: dict[str, Any] = {}
     while True:
-        reply = client.call(method, **after)
-        yield from items(reply, key)
+        reply = client.call(method, **params, **after)
+        yield reply
         if reply.get("next") is None:
             return
         after = {"after": reply["next"]}

@@ -112,6 +112,21 @@ def test_list(cli: CommandLine) -> None:
     ]
 
 
+def test_list_shows_what_it_can_though_the_store_is_locked(cli: CommandLine) -> None:
+    row = {**ROW, "name": "anthropic/team", "version": "", "bounded_by": "provider"}
+    fake = cli.daemon(
+        {"secret.list": {"secrets": [row], "next": None, "unlisted": "the store is locked"}}
+    )
+    done = cli.run("secret", "list")
+    assert done.stdout.splitlines()[1].split() == [
+        "anthropic/team", "openai", "api.openai.com", "15m", "-", "provider",
+    ]  # fmt: skip
+    assert "warning: the secrets of the embedded store are not shown" in done.stderr
+    assert done.returncode == 0
+    assert json.loads(cli.run("secret", "list", "--json").stdout) == [row]
+    assert fake.params("secret.list") == [{"partial": True}, {"partial": True}]
+
+
 def test_list_goes_through_every_page(cli: CommandLine) -> None:
     def page(params: dict[str, Any]) -> dict[str, Any]:
         last = params.get("after") == "a"

@@ -21,6 +21,7 @@ STATUS = {
     "store": {"exists": True, "locked": False, "master_key": "keyring", "damaged": None},
     "audit": {"seq": 1, "hash": "00"},
     "policy": {"grants": 2, "error": None},
+    "backends": [],
     "protection": ["not dumpable", "keys sealed: memfd_secret"],
 }
 SESSION = {
@@ -78,6 +79,26 @@ def test_status_says_that_a_broken_policy_grants_nothing(cli: CommandLine) -> No
     broken = {"grants": 0, "error": "policy.toml is not TOML"}
     cli.daemon({**ALL, "daemon.status": {**STATUS, "policy": broken}})
     assert "nothing is granted: policy.toml is not TOML" in cli.run("status").stdout
+
+
+@pytest.mark.parametrize(
+    ("health", "words"),
+    [
+        (("closed", 0, None, ""), "ok"),
+        (("closed", 2, None, "h cannot be reached"), "2 failures in a row: h cannot be reached"),
+        (("open", 4, 61.2, "h is slow"), "away, asked again in 1m 1s: h is slow"),
+        (("half-open", 4, None, "h is slow"), "away, asked again with the next request: h is slow"),
+    ],
+)
+def test_status_of_a_backend(
+    cli: CommandLine, health: tuple[str, int, float | None, str], words: str
+) -> None:
+    state, failures, retry_in, reason = health
+    row = {"name": "corp", "state": state, "failures": failures, "retry_in": retry_in,
+           "reason": reason}  # fmt: skip
+    cli.daemon({**ALL, "daemon.status": {**STATUS, "backends": [{**row, "later": 1}]}})
+    assert re.search(rf"^corp +{words}$", cli.run("status").stdout, re.MULTILINE)
+    assert json.loads(cli.run("status", "--json").stdout)["backends"] == [row]
 
 
 def test_status_without_a_daemon_starts_none_and_ends_with_0(cli: CommandLine) -> None:

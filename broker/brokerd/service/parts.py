@@ -40,6 +40,8 @@ class Parts:
     """The daemon's parts, as the verbs see them.
 
     Attributes:
+        breakers: How the backends fare that ask a server, by name.
+        homes: The backend of each secret that config.toml names.
         identity_of: Gives the name of the identity that the backend of a secret uses, or None.
     """
 
@@ -54,6 +56,7 @@ class Parts:
     audit_log: AuditLog
     refusals: Refusals
     store: Store
+    homes: Mapping[str, str]
     standings: Standings
     logins: Logins
     identity_of: Callable[[str], str | None]

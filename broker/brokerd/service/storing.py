@@ -1,4 +1,4 @@
-"""secret.* and store.*: what the embedded store holds, never what a key is."""
+"""secret.* and store.*: which secrets there are, and what the embedded store holds; never a key."""
 
 from __future__ import annotations
 
@@ -42,19 +42,27 @@ class Storing:
         )  # fmt: skip
         return {"name": name, "version": version, "created": created}
 
-    async def list_all(self, caller: Caller, *, after: str | None = None) -> dict[str, Any]:
-        """Return one page of the secrets, by name."""
+    async def list_all(
+        self, caller: Caller, *, after: str | None = None, partial: bool = False
+    ) -> dict[str, Any]:
+        """Return one page of the secrets, by name; no server is asked.
+
+        With `partial`, those of config.toml are listed though the embedded store cannot be read.
+        """
         del caller
-        found = await self._parts.blocking.run(_STORE, self._parts.store.list)
+        configured = [await self._parts.credentials.describe(name) for name in self._parts.homes]
+        stored, unlisted = await self._stored(partial)
+        found = sorted([*configured, *stored], key=lambda secret: secret.name)
         later = (secret for secret in found if after is None or secret.name > after)
-        return page("secrets", later, _row, lambda secret: secret.name)
+        reply = page("secrets", later, _row, lambda secret: secret.name)
+        return {**reply, "unlisted": unlisted}
 
     async def show(self, caller: Caller, *, name: str) -> dict[str, Any]:
-        """Return one secret's description and its versions."""
+        """Return one secret's description and its versions, of which a configured one has none."""
         del caller
-        secret, versions = await self._parts.blocking.run(
-            _STORE, self._parts.store.show, check_name(name)
-        )
+        if check_name(name) in self._parts.homes:
+            return {**_row(await self._parts.credentials.describe(name)), "versions": []}
+        secret, versions = await self._parts.blocking.run(_STORE, self._parts.store.show, name)
         rows = [{"version": each.version, "created": each.created} for each in versions]
         return {**_row(secret), "versions": rows}
 
@@ -97,6 +105,20 @@ class Storing:
         await parts.audit.record("store.locked", pid=caller.peer.pid, leases=len(held))
         return {}
 
+    async def _stored(self, partial: bool) -> tuple[list[Secret], str | None]:
+        """Return the secrets of the embedded store; or, where that may be, why they are not known.
+
+        One that config.toml gives to another backend is hidden by it.
+        """
+        parts = self._parts
+        try:
+            found = await parts.blocking.run(_STORE, parts.store.list)
+        except BrokerError as error:
+            if not (partial and parts.homes):
+                raise
+            return [], error.message
+        return [secret for secret in found if secret.name not in parts.homes], None
+
     async def _change(
         self,
         action: str,
@@ -109,9 +131,14 @@ class Storing:
     ) -> _Result:
         """Change a secret and end its leases; no change is begun without a trace."""
         parts, peer = self._parts, caller.peer
+        if check_name(name) in parts.homes:
+            raise UsageError(
+                f"config.toml gives {name} to the backend {parts.homes[name]}",
+                hint=f'change it there, under [secret."{name}"]',
+            )
         facts: dict[str, str | int] = {
             "action": action,
-            "secret": check_name(name),
+            "secret": name,
             "pid": peer.pid,
         }
         await parts.audit.record("secret.changing", **facts, executable=peer.executable())

@@ -10,7 +10,7 @@ from brokerctl import output
 from brokerctl.autostart import connect_or_start
 from brokerctl.options import DURATION, SECRET, json_option
 from brokerctl.prompts import read_secret
-from brokerctl.replies import field, items, number, pages, pick, texts
+from brokerctl.replies import field, items, number, pick, texts, whole_pages
 from brokerctl.unlocking import unlocked
 from brokershim.errors import UsageError
 
@@ -61,12 +61,18 @@ def set_(
 @secret.command("list")
 @json_option
 def list_(as_json: bool) -> None:
-    """List the secrets.
+    """List the secrets: those that are stored, and those of config.toml.
+
+    A store that is locked hides its own; a warning says so.
 
     --json: a list of {name, provider, hosts, backend, max_ttl, version, bounded_by}; max_ttl is
-    in seconds.
+    in seconds, version empty where only a fetch tells it.
     """
-    rows = [pick(each, _KEYS) for each in pages(connect_or_start(), "secret.list", "secrets")]
+    replies = list(whole_pages(connect_or_start(), "secret.list", partial=True))
+    rows = [pick(each, _KEYS) for reply in replies for each in items(reply, "secrets")]
+    unlisted = replies[0].get("unlisted")
+    if unlisted:
+        output.warning(f"the secrets of the embedded store are not shown: {unlisted}")
     if as_json:
         output.document(rows)
         return
@@ -121,6 +127,6 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         field(row, "provider", str) or "-",
         " ".join(texts(row, "hosts")),
         output.span(number(row, "max_ttl")),
-        field(row, "version", str),
+        field(row, "version", str) or "-",
         field(row, "bounded_by", str),
     )

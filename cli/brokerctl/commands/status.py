@@ -14,8 +14,10 @@ from brokershim.client import Client
 from brokershim.paths import socket_path
 
 _KEYS = (
-    "pid", "version", "uptime", "connections", "leases", "store", "audit", "policy", "protection",
+    "pid", "version", "uptime", "connections", "leases", "store", "audit", "policy", "backends",
+    "protection",
 )  # fmt: skip
+_BACKEND_KEYS = ("name", "state", "failures", "retry_in", "reason")
 _SESSION_KEYS = ("session", "root", "program", "script", "project", "secrets", "leases")
 
 
@@ -28,9 +30,10 @@ def status(as_json: bool) -> None:
     with 5 if none does.
 
     --json: {running, socket, pid, version, uptime, connections, leases, store, audit, policy,
-    protection, identities, sessions}; null where no daemon runs; identities is what
-    `brokerctl whoami --json` shows; sessions is a list of {session, root, program, script, project,
-    secrets, leases}.
+    backends, protection, identities, sessions}; null where no daemon runs; backends is a list of
+    {name, state, failures, retry_in, reason} with state closed, open or half-open; identities is
+    what `brokerctl whoami --json` shows; sessions is a list of {session, root, program,
+    script, project, secrets, leases}.
     """
     client = running()
     if as_json:
@@ -48,6 +51,7 @@ def _facts(client: Client | None) -> dict[str, Any]:
         "running": client is not None,
         "socket": socket_path(),
         **pick(reply, _KEYS),
+        "backends": [pick(row, _BACKEND_KEYS) for row in reply.get("backends", ())],
         "identities": [] if client is None else identities.facts(identities.listed(client)),
         "sessions": [pick(row, _SESSION_KEYS) for row in sessions],
     }
@@ -66,6 +70,9 @@ def _show(facts: dict[str, Any]) -> None:
             "leases": str(facts["leases"]),
         }
     )
+    if facts["backends"]:
+        rows = [(str(row["name"]), describe_backend(row)) for row in facts["backends"]]
+        output.table(("backend", "state"), rows, empty="no backends")
     if facts["identities"]:
         identities.show(facts["identities"])
     titles = ("session", "process", "program", "project", "secrets", "leases")
@@ -87,6 +94,21 @@ def describe_policy(policy: dict[str, Any]) -> str:
     if policy.get("error"):
         return f"nothing is granted: {policy['error']}"
     return output.count(field(policy, "grants", int), "grant")
+
+
+def describe_backend(backend: dict[str, Any]) -> str:
+    """Return how a backend fares in a few words."""
+    failures = output.count(field(backend, "failures", int), "failure")
+    match backend.get("state"):
+        case "open":
+            when = output.span(number(backend, "retry_in"))
+            return f"away, asked again in {when}: {backend['reason']}"
+        case "half-open":
+            return f"away, asked again with the next request: {backend['reason']}"
+        case _ if backend["failures"]:
+            return f"{failures} in a row: {backend['reason']}"
+        case _:
+            return "ok"
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
