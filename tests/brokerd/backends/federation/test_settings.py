@@ -138,7 +138,9 @@ def test_it_is_built_from_config_toml(identity: SigningIdentity) -> None:
 
 def test_the_examples_of_the_manual_are_accepted(identity: SigningIdentity) -> None:
     manual = (REPOSITORY / "docs" / "federation.md").read_text()
-    blocks = [each for each in re.findall(r"(?:^    .*\n)+", manual, re.M) if "provider =" in each]
+    blocks = [
+        each for each in re.findall(r"(?:^    .*\n)+", manual, re.MULTILINE) if "provider =" in each
+    ]
     examples = [tomllib.loads(textwrap.dedent(each)) for each in blocks]
     assert {each.get("provider") for each in examples[1:]} == FORMATS.keys() - {"rfc7523"}
     first = {**examples[0], "identity": {}}
