@@ -1,16 +1,17 @@
 """What environment does the program get that `brokerctl run` starts? (Pure.)
 
-References in the place of keys, and nothing that holds a key, shadows a reference, or loads
-foreign code into the session.
+References in the place of keys, and nothing that holds a key, shadows a reference, loads foreign
+code into the session, or lets the program pass for the CI job that it runs in.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Container, Mapping
 from typing import NamedTuple
 
 from brokerctl.keys import is_real_key, is_stale, shadows
+from brokerd.ambient import proves_identity
 from brokerd.foreign import loads_foreign_code
 from brokershim.paths import SESSION_VARIABLE, SOCKET_VARIABLE
 from brokershim.reference import REFERENCE, reference
@@ -50,14 +51,17 @@ def child_environment(
     """
     ours = _ours(environ, session)
     staying = {*references, *ours, *keep}
-    reasons = _reasons({n: v for n, v in environ.items() if n not in staying}, references)
+    others = {name: value for name, value in environ.items() if name not in staying}
+    reasons = _reasons(others, references, proves_identity(environ))
     child = {name: value for name, value in environ.items() if name not in reasons}
     child.update({name: reference(secret) for name, secret in references.items()})
     child.update(ours)
     return child, [*_taken_out(reasons), *_overridden(environ, references, keep)]
 
 
-def _reasons(environ: Mapping[str, str], references: Mapping[str, str]) -> dict[str, str]:
+def _reasons(
+    environ: Mapping[str, str], references: Mapping[str, str], proving: Container[str]
+) -> dict[str, str]:
     """Return the variables that are taken out, each with the reason."""
     granted = set(references.values())
     shadowing = shadows(references)
@@ -71,6 +75,8 @@ def _reasons(environ: Mapping[str, str], references: Mapping[str, str]) -> dict[
             reasons[name] = "shadows a reference"
         elif loads_foreign_code(name):
             reasons[name] = "loads foreign code"
+        elif name in proving:
+            reasons[name] = "proves the job's identity"
     return reasons
 
 

@@ -106,6 +106,32 @@ def test_what_only_looks_like_it_stays(name: str) -> None:
     assert child({name: "x"})[name] == "x"
 
 
+@pytest.mark.parametrize(
+    ("marker", "name"),
+    [
+        ("GITHUB_ACTIONS", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"),
+        ("GITHUB_ACTIONS", "ACTIONS_ID_TOKEN_REQUEST_URL"),
+        ("GITLAB_CI", "HTTPS___API_EXAMPLE_COM_ID_TOKEN"),
+        ("BUILDKITE", "BUILDKITE_AGENT_ACCESS_TOKEN"),
+        ("CIRCLECI", "CIRCLE_OIDC_TOKEN"),
+        ("CIRCLECI", "CIRCLE_OIDC_TOKEN_V2"),
+    ],
+)
+def test_what_proves_a_jobs_identity_is_taken_out_unless_kept(marker: str, name: str) -> None:
+    environ = {marker: "true", name: "hidden"}
+    assert name not in child(environ)
+    assert name not in child(environ, marker)
+    assert child(environ, name)[name] == "hidden"
+    assert child(environ)[marker] == "true"
+    assert notices(environ) == [
+        f"taken out of the environment: {name} (proves the job's identity); `--keep NAME` keeps one"
+    ]
+
+
+def test_outside_a_job_no_variable_proves_one() -> None:
+    assert child({"MY_ID_TOKEN": "x"})["MY_ID_TOKEN"] == "x"
+
+
 def test_keep_passes_on_a_real_key_by_name_only() -> None:
     env = child({"GROQ_API_KEY": "a", "XAI_API_KEY": "b"}, "GROQ_API_KEY")
     assert env["GROQ_API_KEY"] == "a"

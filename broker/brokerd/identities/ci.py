@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 
 import urllib3
 
@@ -32,9 +32,8 @@ _PRODUCT = "/sys/class/dmi/id/product_name"
 _REPEATED = re.compile(r", body=|(?<=encountered an error):| \(expected")
 
 
-def build(name: str, table: Table) -> Identity:
+def build(name: str, _: Table) -> Identity:
     """Return the identity that a table ``kind = "ci"`` describes; it has no other key."""
-    del table
     return CiJob(name)
 
 
@@ -66,7 +65,7 @@ def _said(message: str) -> str:
 
 
 def _refusal(reason: str) -> IdentityUnavailable:
-    ci = _ci(os.environ)
+    ci = _ci()
     if ci is None:
         return IdentityUnavailable(f"no token: {reason}")
     return IdentityUnavailable(f"{ci.title} gives no token: {reason}", hint=ci.advice)
@@ -81,17 +80,14 @@ class CiJob:
 
     Args:
         name: The identity's name.
-        environ: The daemon's environment.
         clocks: What time it is.
     """
 
     kind = "ci"
 
-    def __init__(
-        self, name: str, environ: Mapping[str, str] = os.environ, clocks: Clocks = CLOCKS
-    ) -> None:
+    def __init__(self, name: str, clocks: Clocks = CLOCKS) -> None:
         self.name = name
-        self._environ, self._clocks = environ, clocks
+        self._clocks = clocks
         self._subject = ""
 
     def revision(self) -> Hashable:
@@ -100,7 +96,7 @@ class CiJob:
 
     def token(self, audience: str | None) -> Token:
         """Return a token of the job; see `Identity.token`. It needs an audience."""
-        ci = _ci(self._environ)
+        ci = _ci()
         if ci is None:
             raise _no_job()
         if audience is None:
@@ -122,15 +118,15 @@ class CiJob:
 
     def standing(self) -> Standing:
         """Return in which CI this is, and as whom a token named the job before."""
-        ci = _ci(self._environ)
+        ci = _ci()
         if ci is None:
             return Standing("absent", reason=_NO_JOB)
         return Standing("ready", issuer=ci.title, subject=self._subject)
 
 
-def _ci(environ: Mapping[str, str]) -> Ci | None:
+def _ci() -> Ci | None:
     """Return where a job runs; a machine of Google's says so in its firmware (as `id` looks)."""
-    found = found_in(environ)
+    found = found_in(os.environ)
     if found is None:
         with contextlib.suppress(OSError), open(_PRODUCT) as file:
             if file.read(64).strip() in {"Google", "Google Compute Engine"}:
