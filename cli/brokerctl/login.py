@@ -76,12 +76,12 @@ def log_in_if_wanted(name: str) -> None:
 
 
 def success(name: str, standing: dict[str, Any]) -> str:
-    """Return the line that says who is logged in, and for how long."""
+    """Return the line that says who is logged in, for how long, and what bounds it."""
     who = f"{field(standing, 'subject', str)} ({field(standing, 'issuer', str)})"
-    if standing.get("until") is None:
-        return f"logged in to {name} as {who}"
-    left = output.span(number(standing, "until"))
-    return f"logged in to {name} as {who}; next login in {left}"
+    said = [f"logged in to {name} as {who}"]
+    if standing.get("until") is not None:
+        said.append(f"next login in {output.span(number(standing, 'until'))}")
+    return "; ".join([*said, *filter(None, [field(standing, "reason", str)])])
 
 
 def _begin(client: Client, asking: Terminal, name: str, way: Way) -> dict[str, Any]:

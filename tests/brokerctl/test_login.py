@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
+from brokerctl.login import success
 from brokershim.errors import IdentityUnavailable, LoginRefused, LoginUnderWay, ServerDown
 from tests.brokerctl.conftest import CommandLine
 from tests.brokerctl.fake_daemon import FakeDaemon
@@ -417,3 +418,8 @@ def test_the_end_of_the_input_is_no_yes(cli: CommandLine, fake: FakeDaemon) -> N
     shell.type("\x04")
     assert shell.end() == 3
     assert fake.params("login.begin") == []
+
+
+def test_what_bounds_a_login_is_said_as_it_begins() -> None:
+    bound = {**STANDING, "until": None, "reason": "kept in memory only"}
+    assert success("work", bound).endswith("(https://id.example); kept in memory only")
