@@ -12,6 +12,8 @@ from brokerd.standings import Standings
 from brokershim.errors import BrokerError
 
 LOOK_SECONDS = 60.0
+PAUSE_SECONDS = 3600.0
+"""Until one that failed is looked at again: a keyring that is locked asks the person each time."""
 _HOUR = 3600
 _log = logging.getLogger(__name__)
 
@@ -40,6 +42,7 @@ class Dues:
         # Not at the start: the keyring of a desktop that comes up may still be locked.
         self._next = now() + LOOK_SECONDS
         self._seen: dict[str, str] = {}
+        self._paused: dict[str, float] = {}
         self._look: asyncio.Task[None] | None = None
 
     def look(self) -> None:
@@ -51,12 +54,15 @@ class Dues:
         self._look = asyncio.get_running_loop().create_task(self._look_at_all())
 
     async def _look_at_all(self) -> None:
-        for name in self._standings.personal:
-            standing = await self._standings.of(name)
+        now = self._now()
+        asked = [name for name in self._standings.personal if self._paused.get(name, now) <= now]
+        for name, standing in (await self._standings.of_all(asked)).items():
             if is_news(self._seen.get(name), standing.state):
                 await self._tell(name, standing)
             if standing.state in ("ready", "due", "login"):
                 self._seen[name] = standing.state
+            if standing.state == "failed":
+                self._paused[name] = now + PAUSE_SECONDS
 
     async def _tell(self, name: str, standing: Standing) -> None:
         try:

@@ -20,6 +20,7 @@ from brokerd.identities.base import Login, Mode, PersonalIdentity, Standing
 from brokershim.errors import (
     AuditUnavailable,
     BackendTimeout,
+    BackendUnavailable,
     BrokerError,
     LimitExceeded,
     LoginRefused,
@@ -98,6 +99,7 @@ class Logins:
         self._audit = audit
         self._threads = ThreadPoolExecutor(MAX_LOGINS, thread_name_prefix="brokerd-login")
         self._logins: dict[str, UnderWay] = {}
+        self._ended = False
 
     async def begin(
         self, identity: PersonalIdentity, mode: Mode, connection: int, pid: int
@@ -107,6 +109,7 @@ class Logins:
         Raises:
             LoginUnderWay: Somebody is logging in to that identity already.
             LimitExceeded: Too many logins are under way.
+            BackendUnavailable: The daemon is stopping.
             AuditUnavailable: It cannot be put on record, so nothing was begun.
             BackendTimeout: The provider did not answer in time.
             BrokerError: What `PersonalIdentity.login` says.
@@ -166,6 +169,7 @@ class Logins:
 
     async def end(self, seconds: float) -> None:
         """Give all up, and wait a while until they are over: the daemon stops."""
+        self._ended = True
         tasks = {each.task for each in self._all()}
         for each in self._all():
             self._drop(each)
@@ -186,6 +190,8 @@ class Logins:
         return found
 
     def _check_room(self, name: str) -> None:
+        if self._ended:
+            raise BackendUnavailable("the daemon is stopping", hint="try again")
         if any(each.identity.name == name and not each.task.done() for each in self._all()):
             raise LoginUnderWay(f"somebody is logging in to {name} already")
         if len(self._logins) >= MAX_LOGINS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from typing import TypeGuard
 
@@ -61,7 +62,17 @@ class Standings:
         except BrokerError as error:
             return Standing("failed", reason=error.message)
 
+    async def of_all(self, names: Iterable[str]) -> dict[str, Standing]:
+        """Return how some stand, in order; asked at once, so that one that hangs holds up none.
+
+        Raises:
+            IdentityNotFound: None of a name is configured.
+        """
+        ordered = sorted(names)
+        found = await asyncio.gather(*map(self.of, ordered))
+        return dict(zip(ordered, found, strict=True))
+
     async def needing_login(self, names: Iterable[str]) -> list[str]:
         """Return those of some identities that a person has to log in to now, in order."""
-        asked = set(names).intersection(self.personal)
-        return [name for name in sorted(asked) if (await self.of(name)).state == "login"]
+        found = await self.of_all(set(names).intersection(self.personal))
+        return [name for name, standing in found.items() if standing.state == "login"]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from brokerd.blocking import Blocking
-from brokerd.dues import LOOK_SECONDS, Dues, is_news, text
+from brokerd.dues import LOOK_SECONDS, PAUSE_SECONDS, Dues, is_news, text
 from brokerd.identities.base import Identity, Standing
 from brokerd.standings import Standings
 from brokershim.errors import BackendTimeout, ServerDown
@@ -60,7 +60,7 @@ class _Scene:
 @in_a_loop
 async def test_a_person_is_told_once_that_a_login_is_due_and_once_that_it_is_over() -> None:
     scene = _Scene()
-    states = ["ready", "due", "due", "failed", "due", "login", "login", "ready", "login", "absent"]
+    states = ["ready", "due", "due", "absent", "due", "login", "login", "ready", "login", "absent"]
     assert [await scene.look(each) for each in states] == [0, 1, 0, 0, 0, 1, 0, 0, 1, 0]
     assert [title for title, _ in scene.told] == ["brokerctl"] * 3
     assert all("brokerctl login work" in words for _, words in scene.told)
@@ -69,7 +69,7 @@ async def test_a_person_is_told_once_that_a_login_is_due_and_once_that_it_is_ove
 @in_a_loop
 async def test_who_was_never_logged_in_is_not_told() -> None:
     scene = _Scene()
-    assert [await scene.look(each) for each in ("login", "failed", "login")] == [0, 0, 0]
+    assert [await scene.look(each) for each in ("login", "absent", "login")] == [0, 0, 0]
 
 
 @in_a_loop
@@ -80,7 +80,20 @@ async def test_what_is_due_as_the_daemon_starts_is_told() -> None:
 @in_a_loop
 async def test_an_identity_that_cannot_be_asked_is_no_news() -> None:
     scene = _Scene()
-    assert [await scene.look(each) for each in ("ready", "down", "ready")] == [0, 0, 0]
+    assert [await scene.look(each) for each in ("ready", "down")] == [0, 0]
+    scene.now += PAUSE_SECONDS
+    assert await scene.look("due") == 1
+
+
+@in_a_loop
+async def test_a_keyring_that_asks_the_person_is_not_asked_each_minute() -> None:
+    scene = _Scene()
+    for _ in range(10):
+        await scene.look("down")
+    assert scene.person.looks == 1
+    scene.now += PAUSE_SECONDS
+    await scene.look("down")
+    assert scene.person.looks == 2
 
 
 @in_a_loop

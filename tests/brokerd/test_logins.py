@@ -16,6 +16,7 @@ from brokerd.logins import MAX_LOGINS, Logins
 from brokershim.errors import (
     AuditUnavailable,
     BackendTimeout,
+    BackendUnavailable,
     IdentityUnavailable,
     LimitExceeded,
     LoginRefused,
@@ -228,6 +229,8 @@ async def test_the_daemons_end_ends_them_all(tmp_path: Path) -> None:
         for name in ("work", "home"):
             await _begin(logins, FolderIdentity(name, tmp_path))
         await logins.end(5.0)
+        with pytest.raises(BackendUnavailable, match="stopping"):
+            await _begin(logins, FolderIdentity("late", tmp_path))
         assert sorted(audit.kinds()) == ["login_begun"] * 2 + ["login_failed"] * 2
 
 

@@ -26,8 +26,8 @@ class Identifying:
         del caller
         standings = self._parts.standings
         names = [name for name in standings.names if after is None or name > after]
-        rows = [self._row(name, await standings.of(name)) for name in names]
-        return page("identities", rows, lambda row: row, lambda row: str(row["name"]))
+        found = await standings.of_all(names)
+        return page("identities", found, lambda name: self._row(name, found[name]), str)
 
     async def begin(self, caller: Caller, *, identity: str, mode: str) -> dict[str, Any]:
         """Begin a login, and say where the person goes on."""
