@@ -181,7 +181,7 @@ class Session:
                 f"in [identity.{name}] and at the backend, and log in again",
             )
         person = self._verifier.person(answer, None, ServerDown)
-        if person.subject != kept.subject:
+        if person.token.subject != kept.subject:
             raise ServerDown(f"{issuer} gives the token of somebody else")
         return person.token
 
@@ -203,7 +203,7 @@ class Session:
         self._keeper.drop()
 
     def _kept(self, person: Person, refresh_token: str, life: float | None) -> Kept:
-        return Kept(person.subject, person.shown, refresh_token, self._until(life), life)
+        return Kept(person.token.subject, person.shown, refresh_token, self._until(life), life)
 
     def _until(self, life: float | None) -> float | None:
         return None if life is None else self._clocks.wall() + life

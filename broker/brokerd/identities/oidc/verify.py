@@ -48,12 +48,10 @@ class Person:
 
     Attributes:
         token: The token.
-        subject: The provider's name for them.
         shown: The name that they know themselves by.
     """
 
     token: Token
-    subject: str
     shown: str
 
 
@@ -94,9 +92,7 @@ class Verifier:
         options = _options(self._settings.issuer, self._settings.client_id)
         claims = id_token(found.claims, header, options, params)
         self._check(claims.validate, grant.skew, wrong)
-        return Person(
-            self._token(grant.id_token, found.claims), found.claims["sub"], _name(found.claims)
-        )
+        return Person(self._token(grant.id_token, found.claims), _name(found.claims))
 
     def access_token(self, grant: Grant, audience: str, wrong: type[BrokerError]) -> Token:
         """Return the access token of an answer, a JWT for an audience. Raises as `person`."""
