@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -113,6 +115,7 @@ def test_the_secrets_of_a_backend_are_its_own(tmp_path: Path) -> None:
 
 _LOADED = """
 import sys
+import textwrap
 from brokerd import config, kinds
 settings = config.load(sys.argv[1])
 kinds.build_backends(settings, kinds.build_identities(settings))
@@ -141,3 +144,17 @@ def test_nothing_is_loaded_that_is_not_configured(tmp_path: Path, text: str, loa
         [sys.executable, "-I", "-c", _LOADED, path], capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == loaded.split()
+
+
+_MANUAL = Path(__file__).parents[2] / "docs" / "identities.md"
+_EXAMPLES = re.findall(r"(?m)^    \[identity\.\w+\]\n(?:    .+\n)+", _MANUAL.read_text())
+
+
+def test_the_manual_has_an_example_of_every_kind() -> None:
+    kinds_shown = [re.findall(r'kind = "(\w+)"', each)[0] for each in _EXAMPLES]
+    assert sorted(kinds_shown) == sorted(kinds.IDENTITIES)
+
+
+@pytest.mark.parametrize("example", _EXAMPLES)
+def test_an_example_of_the_manual_is_accepted(tmp_path: Path, example: str) -> None:
+    assert len(kinds.build_identities(load(tmp_path, textwrap.dedent(example)))) == 1
