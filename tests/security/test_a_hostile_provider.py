@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -13,7 +14,9 @@ import pytest
 
 from demo.forms import Needles
 from tests.e2e.session import Session
+from tests.support.fakebroker import Entry, FakeBroker
 from tests.support.provider import Answer, Asked, Provider
+from tests.support.session import python
 
 _TEXT = (("content-type", "text/plain"),)
 
@@ -251,6 +254,46 @@ def test_claim_21_nor_through_the_proxy_that_litellm_finds_by_itself(
     done = home.run("brokerctl run python app.py", env=env)
     assert done.status == 0, done
     assert (_got(far, key), _got(near, key)) == (None, None)
+
+
+_TOKEN = """
+import httpx, httpx2, sys
+key, near, far = "brokerref:a/token", *sys.argv[1:]
+places = [
+    (near, {"x-api-key": key}, {}),
+    (near, {"x-api-key": key, "authorization": "Bearer " + key, "x-beta": "own"}, {}),
+    (near, {"x-api-key": key, "authorization": "Bearer of-another"}, {}),
+    (near, {"x-api-key": key, "x-own": key}, {}),
+    (near, {"x-api-key": key}, {"key": key}),
+    (near + "/away", {"x-api-key": key}, {}),
+    (far, {"x-api-key": key}, {}),
+]
+for module in (httpx, httpx2):
+    with module.Client(follow_redirects=True) as client:
+        for url, headers, params in places:
+            answer = client.get(url, headers=headers, params=params)
+            print("refused" if "x-brokerctl" in answer.headers else answer.status_code)
+"""
+
+
+def test_claim_21_a_token_stands_in_one_header_and_takes_the_others_to_no_other_host(
+    tmp_path: Path, near: Provider, far: Provider
+) -> None:
+    key, beta = "token-canary-0123456789abcdef", "beta-canary"
+    near.reply = lambda asked: Answer(
+        307 if asked.target.startswith("/away") else 200, b"", (("location", far.url),)
+    )
+    with FakeBroker(tmp_path) as broker:
+        hosts, headers = [_host(near)], {"x-beta": beta}
+        broker.secrets["a/token"] = Entry(key, hosts=hosts, bearer=True, headers=headers)
+        done = python(broker, "-c", _TOKEN, near.url, far.url)
+    assert done.stdout.split() == ["200", "200", *["refused"] * 5] * 2, done.stderr
+    assert far.asked == []
+    assert len(near.asked) == 6
+    for asked in near.asked:
+        assert asked.headers["authorization"] == f"Bearer {key}"
+        assert f"{asked.headers} {asked.target}".count(key) == 1
+        assert asked.headers["x-beta"] in (beta, f"own,{beta}")
 
 
 # 22. What comes back
