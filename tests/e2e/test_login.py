@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from joserfc import jwt
 from tests.brokerctl.pseudo_terminal import PseudoTerminal
 from tests.e2e.session import Session, eventually
 from tests.support.issuer import CLIENT, KEYS, OpenIdIssuer
+from tests.support.keyring_session import keyring_session
 from tests.support.provider import Answer, Asked
 
 _CONFIG = """
@@ -29,7 +31,7 @@ master_key = "passphrase"
 kind = "oidc"
 issuer = "{issuer}"
 client_id = "{client}"
-keep = "memory"
+keep = "{keep}"
 
 [backend.team]
 kind = "federation"
@@ -71,9 +73,14 @@ class Person:
         issuer.instead["/authorize"] = self._authorize
         issuer.instead["/exchange"] = self._exchange
         self.browser(_BROWSER)
-        config = _CONFIG.format(issuer=issuer.url, client=CLIENT, host=session.provider.host)
-        session.write(".config/brokerctl/config.toml", config)
+        self.configure("memory")
         session.trust('OPENAI_API_KEY = "openai/team"\n')
+
+    def configure(self, keep: str) -> None:
+        """Write config.toml."""
+        host = self.session.provider.host
+        text = _CONFIG.format(issuer=self.issuer.url, client=CLIENT, host=host, keep=keep)
+        self.session.write(".config/brokerctl/config.toml", text)
 
     def browser(self, text: str) -> None:
         """Let them have this one."""
@@ -150,6 +157,24 @@ def test_an_app_is_started_and_its_person_logs_in_on_the_way(person: Person) -> 
     assert (leased["secret"], leased["bounded_by"]) == ("openai/team", "provider")
     again = person.session.run("brokerctl run python app.py")  # nobody is asked again
     assert (again.status, again.stderr) == (0, "")
+
+
+def test_a_daemon_that_starts_anew_needs_no_new_login(person: Person) -> None:
+    session = person.session
+    with tempfile.TemporaryDirectory() as folder, keyring_session(Path(folder)) as variables:
+        bus = "DBUS_SESSION_BUS_ADDRESS"
+        session.environment[bus] = variables[bus]
+        session.run("brokerctl daemon stop")
+        person.configure("keyring")
+        shell = person.types("brokerctl login")
+        assert shell.end() == 0, shell.seen
+        first = set(person.issuer.good)
+        assert session.run("brokerctl daemon stop").status == 0
+        done = session.app("ask(); print('it runs')")
+        assert (done.status, done.stdout) == (0, "it runs\n"), done
+        assert first.isdisjoint(person.issuer.good)  # it was refreshed, and rotated
+        session.keys += first
+        assert session.run("brokerctl daemon stop").status == 0
 
 
 def test_without_a_terminal_the_app_does_not_start_and_is_told_what_to_type(
