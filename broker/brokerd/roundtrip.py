@@ -74,6 +74,9 @@ class RoundTrip:
         self._parts = urlsplit(url)
         if not all(_HEADER.fullmatch(f"{name}:{value}") for name, value in headers.items()):
             raise BrokerError(f"a header for {self._host} cannot be sent")
+        # With a port, always: without one, http.client takes the end of an IPv6 address for it.
+        port = self._parts.port or (443 if self._parts.scheme == "https" else 80)
+        self._address = self._parts.hostname or "", port
         self._line = (method, _target(self._parts), body, dict(headers))
         self._socket: socket.socket | None = None
         self._late = self._sent = False
@@ -98,13 +101,11 @@ class RoundTrip:
         return self._lost(failure)
 
     def _ask(self) -> Answer | Lost:
-        connection = self._connection()
-        reached = socket.create_connection((connection.host, connection.port), CONNECT_SECONDS)
+        reached = socket.create_connection(self._address, CONNECT_SECONDS)
         reached.settimeout(TOTAL_SECONDS)
         self._socket = reached
-        if self._parts.scheme == "https":
-            self._shake_hands(reached)
-        connection.sock = self._socket
+        secure = self._parts.scheme == "https"
+        connection = self._secured(reached) if secure else self._plain(reached)
         if self._late:  # before there was a connection to hang up
             raise TimeoutError
         self._sent = True
@@ -113,29 +114,29 @@ class RoundTrip:
         with connection.getresponse() as response:
             return self._read(response)
 
-    def _connection(self) -> http.client.HTTPConnection:
-        host, port = self._parts.hostname or "", self._parts.port
-        # With a port, always: without one, http.client takes the end of an IPv6 address for it.
-        if self._parts.scheme == "https":
-            # It opens no connection itself: its context is never used.
-            return http.client.HTTPSConnection(host, port or 443, context=_context())
-        return http.client.HTTPConnection(host, port or 80)
+    def _plain(self, reached: socket.socket) -> http.client.HTTPConnection:
+        connection = http.client.HTTPConnection(*self._address)
+        connection.sock = reached
+        return connection
 
-    def _shake_hands(self, plain: socket.socket) -> None:
-        secured = _context().wrap_socket(
-            plain, server_hostname=self._parts.hostname, do_handshake_on_connect=False
+    def _secured(self, reached: socket.socket) -> http.client.HTTPConnection:
+        context = ssl.create_default_context()  # made anew: authorities come and go
+        secured = context.wrap_socket(
+            reached, server_hostname=self._address[0], do_handshake_on_connect=False
         )
         self._socket = secured  # before the handshake: that one, too, can be hung up on
         secured.do_handshake()
+        connection = http.client.HTTPSConnection(*self._address, context=context)
+        connection.sock = secured
+        return connection
 
     def _read(self, response: http.client.HTTPResponse) -> Answer | Lost:
         body = response.read(MAX_BYTES + 1)
         if self._late:
             raise TimeoutError
         if len(body) > MAX_BYTES:
-            return Lost(
-                ServerDown(f"{self._host} answers more than {MAX_BYTES} bytes"), True, False
-            )
+            excess = ServerDown(f"{self._host} answers more than {MAX_BYTES} bytes")
+            return Lost(excess, sent=True, again=False)
         if response.length:
             raise http.client.IncompleteRead(b"", response.length)
         return Answer(response.status, response.headers, body)
@@ -166,11 +167,6 @@ class RoundTrip:
             f"{self._host} cannot prove that it is {self._host} (TLS)",
             hint="see its certificate; an authority of your own: SSL_CERT_FILE for the daemon",
         )
-
-
-def _context() -> ssl.SSLContext:
-    """Return what servers are checked with; made anew, since authorities come and go."""
-    return ssl.create_default_context()
 
 
 def _target(parts: SplitResult) -> str:

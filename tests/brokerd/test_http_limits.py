@@ -95,8 +95,10 @@ def test_what_took_too_long_is_not_asked_for_again() -> None:
     ],
 )
 def test_an_address_is_not_taken_for_a_port(url: str, host: str, port: int) -> None:
-    connection = roundtrip.RoundTrip("GET", url, {}, None)._connection()
-    assert (connection.host, connection.port) == (host, port)
+    made = roundtrip.RoundTrip("GET", url, {}, None)
+    with socket.socket() as unused:
+        connection = made._plain(unused)
+    assert made._address == (connection.host, connection.port) == (host, port)
 
 
 @pytest.mark.parametrize("headers", [b"content-length: 10485760\r\n", b""], ids=["said", "unsaid"])

@@ -12,7 +12,7 @@ import pytest
 from brokerd.model import BoundedBy
 from brokershim.errors import (
     BackendTimeout,
-    BackendUnavailable,
+    BrokerError,
     ClockSkew,
     IdentityExpired,
     LoginRequired,
@@ -137,7 +137,7 @@ def test_whatever_came_of_it(one: Federated, instead: Answer | Misbehave) -> Non
     one.identity.repeat = True
     one.endpoint.instead = [instead]
     for _ in range(2):
-        with pytest.raises((BackendUnavailable, IdentityExpired, Exception)):
+        with pytest.raises(BrokerError):
             one.backend.fetch(NAME)
     assert len(one.endpoint.asked) == 1
 
@@ -217,7 +217,7 @@ def test_without_another_token_it_is_not_repeated(one: Federated) -> None:
 )
 def test_what_will_not_fare_better_is_not_repeated(one: Federated, instead: Answer) -> None:
     one.endpoint.instead = [instead]
-    with pytest.raises(Exception, match="127"):
+    with pytest.raises(BrokerError, match="127"):
         one.backend.fetch(NAME)
     assert len(one.endpoint.asked) == 1
     assert one.pauses == []
