@@ -39,7 +39,8 @@ class Person:
 
     Attributes:
         page: Their window.
-        complaints: What the browser wrote on its console, such as breaches of a content policy.
+        complaints: What the browser wrote on its console, such as breaches of a content policy,
+            each after the URL that it is about.
     """
 
     def __init__(self, browser: Browser, *, scripts: bool = True) -> None:
@@ -78,4 +79,4 @@ class Person:
 
     def _complain(self, message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"}:
-            self.complaints.append(message.text)
+            self.complaints.append(f"{message.location['url']} {message.text}")
