@@ -75,6 +75,10 @@ def test_a_query_that_says_two_things_says_nothing(started: Waiting, query: str)
     assert ask(f"http://{started.netloc}/callback?{query}").status == 400
 
 
+def test_a_second_code_beside_the_first_is_neither(started: Waiting) -> None:
+    assert ask(f"{started.answer}&code=another").status == 400
+
+
 def test_other_paths_lead_nowhere(started: Waiting) -> None:
     for path in ("/", "/favicon.ico", "/signed-in", "/failed", "/callback/"):
         assert ask(f"http://{started.netloc}{path}").status == 404
