@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from tests.e2e.session import Session
 from tests.support.federated import SETTINGS
 from tests.support.jwks import Issuer
+from tests.support.provider import Answer, Asked
 from tests.support.signing_identity import SigningIdentity
 from tests.support.token_endpoints import RULES, TokenEndpoint
 
@@ -31,7 +33,8 @@ organization_id = "{organization_id}"
 backend = "team"
 """
 _APP = """
-import os, httpx
+import os, sys
+import httpx
 for _ in range(2):
     answer = httpx.post(
         os.environ["ANTHROPIC_BASE_URL"] + "/v1/messages",
@@ -39,7 +42,7 @@ for _ in range(2):
         json={"model": "m"},
     )
     print(answer.status_code, os.environ["ANTHROPIC_API_KEY"])
-print(answer.text)
+    print(answer.text, file=sys.stderr)
 """
 
 
@@ -62,16 +65,23 @@ def team(fresh: Session, endpoint: TokenEndpoint) -> Iterator[Session]:
     fresh.trust('ANTHROPIC_API_KEY = "anthropic/team"\n')
     fresh.script("app.py", _APP)
     yield fresh
-    fresh.keys += endpoint.given  # which must be nowhere now
+    fresh.keys += [*endpoint.given, *_sent(endpoint)]  # which must be nowhere now
+    token.unlink()
 
 
 def _token(endpoint: TokenEndpoint) -> str:
     return SigningIdentity(endpoint._issuer).token(RULES["anthropic"].audience).value
 
 
+def _sent(endpoint: TokenEndpoint) -> list[str]:
+    """Return the tokens of the identity that reached the provider."""
+    bodies = [json.loads(asked.body) for asked in endpoint.asked]
+    return [body["assertion"] for body in bodies if "assertion" in body]
+
+
 def test_an_app_uses_a_key_that_dies_by_itself(team: Session, endpoint: TokenEndpoint) -> None:
     done = team.run("brokerctl run python app.py")
-    assert done.stdout.startswith("200 brokerref:anthropic/team\n" * 2), done
+    assert done.stdout == "200 brokerref:anthropic/team\n" * 2, done
     assert endpoint.exchanges == 1
     model = endpoint.asked[-1].headers
     assert "x-api-key" not in model
@@ -87,7 +97,7 @@ def test_a_key_that_the_provider_ended_is_exchanged_anew(
     endpoint.revoke()
     team.write("token", _token(endpoint))
     done = team.run("brokerctl run python app.py")
-    assert done.stdout.startswith("200 brokerref:anthropic/team\n" * 2), done
+    assert done.stdout == "200 brokerref:anthropic/team\n" * 2, done
     assert endpoint.exchanges == 2
 
 
@@ -97,7 +107,21 @@ def test_what_cannot_be_exchanged_again_is_said_to_the_app(
     assert team.run("brokerctl run python app.py").status == 0
     endpoint.revoke()
     done = team.run("brokerctl run python app.py")  # the file still holds the token of before
-    assert "was sent to" in done.stdout, done
-    assert "jti_reuse" in done.stdout
+    assert "was sent to" in done.stderr, done
+    assert "jti_reuse" in done.stderr
     assert endpoint.exchanges == 1
     assert sum(asked.target == RULES["anthropic"].path for asked in endpoint.asked) == 1
+
+
+def test_a_provider_that_repeats_what_it_was_sent_spreads_no_token(
+    team: Session, endpoint: TokenEndpoint
+) -> None:
+    def echo(asked: Asked) -> Answer:
+        words = f"what I got is {asked.body.decode()}"
+        return Answer(401, json.dumps({"error": "no", "error_description": words}).encode())
+
+    endpoint.instead = [echo]
+    done = team.run("brokerctl run python app.py")
+    assert "refuses the exchange: no: what I got is" in done.stderr, done
+    assert len(_sent(endpoint)) == 1
+    assert len(team.events(event="key.failed")) >= 1

@@ -16,8 +16,8 @@ from urllib.parse import parse_qsl
 
 from joserfc.errors import JoseError
 
-from tests.support.jwks import Issuer
-from tests.support.provider import Answer, Asked, Misbehave, Provider, honest
+from tests.support.jwks import Trusted
+from tests.support.provider import Answer, Asked, Misbehave, Provider, Reply, honest
 from tests.support.signing_identity import SUBJECT
 
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
@@ -138,14 +138,15 @@ class TokenEndpoint:
     Attributes:
         life: Seconds that it says its tokens live.
         extra: More of each answer; None takes a field away.
+        subject: Whom its rule is for.
         single_use: Whether a ``jti`` is good for one exchange only.
-        instead: What the next exchanges are answered with, in order; None for an honest answer.
+        instead: What the next exchanges are answered with or by, in order; None for honestly.
         exchanges: How many tokens it has given.
         given: Those tokens.
         asked: Every request so far.
     """
 
-    def __init__(self, kind: str, issuer: Issuer, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, kind: str, issuer: Trusted, now: Callable[[], float] = time.time) -> None:
         self._rules, self._issuer, self._now = RULES[kind], issuer, now
         self._provider = Provider(self._reply)
         self._lock = threading.Lock()
@@ -154,8 +155,9 @@ class TokenEndpoint:
         self.kind = kind
         self.life = self._rules.longest
         self.extra: dict[str, Any] = {}
+        self.subject = SUBJECT
         self.single_use = True
-        self.instead: list[Answer | Misbehave | None] = []
+        self.instead: list[Answer | Misbehave | Reply | None] = []
         self.exchanges = 0
         self.given: list[str] = []
         self.base = self._provider.url
@@ -189,7 +191,9 @@ class TokenEndpoint:
         instead = self.instead.pop(0) if self.instead else None
         if isinstance(instead, Misbehave):
             raise instead
-        return instead or self._exchange(asked)
+        if isinstance(instead, Answer):
+            return instead
+        return (instead or self._exchange)(asked)
 
     def _exchange(self, asked: Asked) -> Answer:
         try:
@@ -237,7 +241,7 @@ class TokenEndpoint:
         except (JoseError, ValueError):
             raise _Refused("invalid_grant", "the signature does not hold", 401) from None
         audience, now = claims.get("aud"), self._now()
-        if claims.get("iss") != self._issuer.url or claims.get("sub") != SUBJECT:
+        if claims.get("iss") != self._issuer.url or claims.get("sub") != self.subject:
             raise _Refused("invalid_grant", "no rule for this issuer and subject", 401)
         if self._rules.audience not in (audience if isinstance(audience, list) else [audience]):
             raise _Refused("invalid_grant", f"the audience is {audience}", 401)

@@ -94,7 +94,7 @@ def test_what_a_server_repeats_is_not_shown(kind: str) -> None:
         return Answer(401, json.dumps({"error": "x" * 40, "error_description": words}).encode())
 
     with federated(kind) as parts:
-        parts.endpoint._provider.reply = echo
+        parts.endpoint.instead = [echo]
         with pytest.raises(ExchangeRefused) as caught:
             parts.backend.fetch(NAME)
         assert parts.identity.last is not None
