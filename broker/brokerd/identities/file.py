@@ -65,12 +65,11 @@ class TokenFile:
         )
 
     def standing(self) -> Standing:
-        """Return whose token stands there, and for how long."""
+        """Return whose token stands there; it is renewed by no person, so until is None."""
         try:
             found = self.token(None)
         except IdentityUnavailable as error:
             return Standing("absent", reason=error.message)
         except BrokerError as error:
             return Standing("failed", reason=error.message)
-        left = found.expires_at - self._clocks.now()
-        return Standing("ready", issuer=found.issuer, subject=found.subject, until=left)
+        return Standing("ready", issuer=found.issuer, subject=found.subject)
