@@ -133,11 +133,6 @@ class LineBuffer:
             raise LimitExceeded(f"a line is over the limit of {self._limit} bytes")
         return lines
 
-    @property
-    def partial(self) -> bool:
-        """Whether a line has begun and not ended."""
-        return bool(self._rest)
-
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Refuse a key that stands twice: two readers could then see two different requests."""

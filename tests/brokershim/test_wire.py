@@ -88,12 +88,10 @@ def test_longest_line_is_read_and_one_more_byte_is_not() -> None:
         wire.LineBuffer().feed(longest + b"x")
 
 
-def test_buffer_knows_whether_a_line_has_begun() -> None:
+def test_line_that_has_begun_waits_for_its_end() -> None:
     lines = wire.LineBuffer()
     assert lines.feed(b"a\nb") == [b"a"]
-    assert lines.partial
     assert lines.feed(b"\n") == [b"b"]
-    assert not lines.partial
 
 
 def test_line_sent_byte_by_byte_is_not_copied_each_time() -> None:

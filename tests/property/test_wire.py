@@ -45,7 +45,7 @@ def test_lines_are_the_same_however_they_are_cut(lines: list[bytes], data: st.Da
         found += buffer.feed(stream[:size])
         stream = stream[size:]
     assert found == lines
-    assert buffer.partial
+    assert buffer.feed(b"\n") == [b"rest"]
 
 
 @MODEST

@@ -12,8 +12,8 @@ from brokershim.errors import AuditUnavailable, InsecurePath
 from brokershim.ownership import open_private
 
 
-def events(folder: str, since_seq: int = 0) -> Iterator[dict[str, Any]]:
-    """Yield the events after a seq, newest last, while a daemon may be writing.
+def events(folder: str) -> Iterator[dict[str, Any]]:
+    """Yield all events, newest last, while a daemon may be writing.
 
     Whether the log is complete is for `brokerd.audit.verify` to say.
 
@@ -21,22 +21,10 @@ def events(folder: str, since_seq: int = 0) -> Iterator[dict[str, Any]]:
         AuditUnavailable: A file cannot be read, or holds a line that is no event.
     """
     try:
-        for number in _files_since(folder, since_seq):
-            for event in _events_of(path_of(folder, number)):
-                if event["seq"] > since_seq:
-                    yield event
+        for number in numbers(folder):
+            yield from _events_of(path_of(folder, number))
     except (OSError, InsecurePath) as error:
         raise unavailable(f"the audit log in {folder}", error) from error
-
-
-def _files_since(folder: str, since_seq: int) -> list[int]:
-    """Return the numbers of the files that may hold events after a seq."""
-    found = numbers(folder)
-    for index in reversed(range(len(found))) if since_seq else ():
-        first = next(_events_of(path_of(folder, found[index])), None)
-        if first is not None and first["seq"] <= since_seq + 1:
-            return found[index:]
-    return found
 
 
 def _events_of(path: str) -> Iterator[dict[str, Any]]:
