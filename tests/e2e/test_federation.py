@@ -47,15 +47,21 @@ for _ in range(2):
 
 
 @pytest.fixture
-def endpoint() -> Iterator[TokenEndpoint]:
-    with Issuer() as issuer, TokenEndpoint("anthropic", issuer) as running:
+def issuer() -> Iterator[Issuer]:
+    with Issuer() as running:
         yield running
 
 
 @pytest.fixture
-def team(fresh: Session, endpoint: TokenEndpoint) -> Iterator[Session]:
+def endpoint(issuer: Issuer) -> Iterator[TokenEndpoint]:
+    with TokenEndpoint("anthropic", issuer) as running:
+        yield running
+
+
+@pytest.fixture
+def team(fresh: Session, issuer: Issuer, endpoint: TokenEndpoint) -> Iterator[Session]:
     """Make a home with one federated secret, and a project that may use it."""
-    token = Path(fresh.write("token", _token(endpoint)))
+    token = Path(fresh.write("token", _token(issuer)))
     token.chmod(0o600)
     settings = {"token": token, "url": endpoint.url, "port": endpoint.port}
     fresh.write(
@@ -69,8 +75,8 @@ def team(fresh: Session, endpoint: TokenEndpoint) -> Iterator[Session]:
     token.unlink()
 
 
-def _token(endpoint: TokenEndpoint) -> str:
-    return SigningIdentity(endpoint._issuer).token(RULES["anthropic"].audience).value
+def _token(issuer: Issuer) -> str:
+    return SigningIdentity(issuer).token(RULES["anthropic"].audience).value
 
 
 def _sent(endpoint: TokenEndpoint) -> list[str]:
@@ -91,11 +97,11 @@ def test_an_app_uses_a_key_that_dies_by_itself(team: Session, endpoint: TokenEnd
 
 
 def test_a_key_that_the_provider_ended_is_exchanged_anew(
-    team: Session, endpoint: TokenEndpoint
+    team: Session, issuer: Issuer, endpoint: TokenEndpoint
 ) -> None:
     assert team.run("brokerctl run python app.py").status == 0
     endpoint.revoke()
-    team.write("token", _token(endpoint))
+    team.write("token", _token(issuer))
     done = team.run("brokerctl run python app.py")
     assert done.stdout == "200 brokerref:anthropic/team\n" * 2, done
     assert endpoint.exchanges == 2
