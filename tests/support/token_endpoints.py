@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 
 from joserfc.errors import JoseError
 
-from tests.support.jwks import Trusted
+from tests.support.jwks import Issuer
 from tests.support.provider import Answer, Asked, Misbehave, Provider, Reply, honest
 from tests.support.signing_identity import SUBJECT
 
@@ -146,7 +146,7 @@ class TokenEndpoint:
         asked: Every request so far.
     """
 
-    def __init__(self, kind: str, issuer: Trusted, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, kind: str, issuer: Issuer, now: Callable[[], float] = time.time) -> None:
         self._rules, self._issuer, self._now = RULES[kind], issuer, now
         self._provider = Provider(self._reply)
         self._lock = threading.Lock()
