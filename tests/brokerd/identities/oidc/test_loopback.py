@@ -87,11 +87,12 @@ def test_other_paths_lead_nowhere(started: Waiting) -> None:
 def test_a_request_that_is_too_long_is_not_read(
     started: Waiting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as patch, started.connect() as connection:
+    with monkeypatch.context() as patch:
         patch.setattr(loopback, "SECONDS", 60.0)
-        with suppress(ConnectionError):  # hung up on in the middle
-            connection.sendall(b"a" * 2 * loopback.HEAD_BYTES)
-        assert _ended(connection)
+        with started.connect() as connection:
+            with suppress(ConnectionError):  # hung up on in the middle
+                connection.sendall(b"a" * 2 * loopback.HEAD_BYTES)
+            assert _ended(connection)
 
 
 def _ended(connection: socket.socket) -> bool:
@@ -101,17 +102,22 @@ def _ended(connection: socket.socket) -> bool:
         return True
 
 
-def test_connections_that_stall_hold_up_nobody(started: Waiting) -> None:
-    with ExitStack() as stack:
-        for _ in range(2 * loopback.CONNECTIONS):
-            stack.enter_context(started.connect()).sendall(b"GET /cal")
+def test_connections_that_stall_hold_up_nobody(
+    started: Waiting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch, ExitStack() as stack:
+        patch.setattr(loopback, "SECONDS", 60.0)
+        stalled = [stack.enter_context(started.connect()) for _ in range(2 * loopback.CONNECTIONS)]
+        for each in stalled:
+            each.sendall(b"GET /cal")
         assert ask(f"http://{started.netloc}/").status == 404
+        assert all(_ended(each) for each in stalled[: loopback.CONNECTIONS])
 
 
 def test_a_connection_that_stalls_is_closed(
     started: Waiting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as patch, started.connect() as connection:
+    with monkeypatch.context() as patch:
         patch.setattr(loopback, "SECONDS", 0.0)
-        connection.sendall(b"GET /cal")
-        assert _ended(connection)
+        with started.connect() as connection:
+            assert _ended(connection)
