@@ -2,7 +2,8 @@
 
 ``NAME.state`` holds how it stands, as JSON; without it, it needs a login. ``NAME.answer`` ends a
 login: ``yes``, or why not. ``NAME.no-device`` and ``NAME.down`` say what the provider cannot do,
-``NAME.state-fails`` that it cannot say how it stands.
+``NAME.slow`` that it does not answer in time, ``NAME.state-fails`` that nobody can say how it
+stands, ``NAME.keyring-hangs`` that nothing can be forgotten.
 It is of the kind ``folder`` in the daemon that `tests.support.identity_daemon` runs.
 """
 
@@ -18,7 +19,13 @@ from typing import Any
 from brokerd.identities.base import Mode, Standing, Token
 from brokerd.model import BoundedBy, Credential, Secret
 from brokerd.table import Table
-from brokershim.errors import IdentityUnavailable, LoginRefused, LoginRequired, ServerDown
+from brokershim.errors import (
+    BackendTimeout,
+    IdentityUnavailable,
+    LoginRefused,
+    LoginRequired,
+    ServerDown,
+)
 
 URL = "http://127.0.0.1:9/authorize?state=of-the-test"
 CODE = "WDJB-MJHT"
@@ -75,8 +82,12 @@ class FolderIdentity:
         return FolderLogin(self, mode)
 
     def logout(self) -> None:
+        if self.file("keyring-hangs").exists():
+            raise BackendTimeout("the keyring does not answer")
         self.changes += 1
         self.file("state").unlink(missing_ok=True)
+        if self.file("slow").exists():
+            raise BackendTimeout("id.example does not answer")
         if self.file("down").exists():
             raise ServerDown("id.example cannot be reached")
 

@@ -8,7 +8,14 @@ from brokerd.identities.base import Mode, PersonalIdentity, Standing
 from brokerd.service.paging import page
 from brokerd.service.parts import Caller, Parts
 from brokerd.standings import is_personal
-from brokershim.errors import InvalidParams, PeerGone, ServerDown, UsageError
+from brokershim.errors import (
+    BackendTimeout,
+    BrokerError,
+    InvalidParams,
+    PeerGone,
+    ServerDown,
+    UsageError,
+)
 
 _LONGEST_WAIT = 20.0
 _SHOWN = 256
@@ -61,22 +68,32 @@ class Identifying:
         """Forget a login, here and at the provider."""
         found = self._personal(identity)
         before = await self._parts.standings.of(identity)
-        untold: ServerDown | None = None
-        try:
-            await self._parts.blocking.run(f"identity {identity}", found.logout)
-        except ServerDown as error:  # here it is forgotten all the same
-            untold = error
+        failure = await self._forget(found)
         await self._parts.audit.record(
             "identity.logged_out",
             identity=identity,
             subject=before.subject,
             issuer=before.issuer,
             pid=caller.peer.pid,
-            provider_told=untold is None,
+            provider_told=failure is None,
         )
-        if untold is not None:
-            raise untold
+        if failure is not None:
+            raise ServerDown(
+                f"this machine has forgotten the login, but {failure.message}",
+                hint="end it on the provider's own page",
+            )
         return {}
+
+    async def _forget(self, identity: PersonalIdentity) -> BrokerError | None:
+        """Log out; return why the provider could not be told, where that is all that failed."""
+        try:
+            await self._parts.blocking.run(f"identity {identity.name}", identity.logout)
+        except (ServerDown, BackendTimeout) as error:
+            # A time-out may be the keyring's, too: then nothing is forgotten.
+            if (await self._parts.standings.of(identity.name)).state != "login":
+                raise
+            return error
+        return None
 
     def _personal(self, name: str) -> PersonalIdentity:
         found = self._parts.standings.get(name)

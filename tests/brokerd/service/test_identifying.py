@@ -10,6 +10,7 @@ import pytest
 from brokerd.identities.base import Standing
 from brokershim.client import Client
 from brokershim.errors import (
+    BackendTimeout,
     IdentityNotFound,
     IdentityUnavailable,
     InvalidParams,
@@ -178,16 +179,28 @@ def test_logging_out(daemon: Daemon, client: Client, work: FolderIdentity) -> No
     assert (out["identity"], out["subject"], out["provider_told"]) == ("work", "alice", True)
 
 
+@pytest.mark.parametrize("sign", ["down", "slow"])
 def test_logging_out_where_the_provider_cannot_be_told(
-    daemon: Daemon, client: Client, work: FolderIdentity
+    daemon: Daemon, client: Client, work: FolderIdentity, sign: str
 ) -> None:
     _log_in(client, work)
-    work.file("down").touch()
-    with pytest.raises(ServerDown):
+    work.file(sign).touch()
+    with pytest.raises(ServerDown, match=r"has forgotten the login, but id\.example"):
         daemon.call("identity.logout", identity="work")
     assert _rows(daemon)["work"]["state"] == "login"
     (out,) = daemon.world.events("identity.logged_out")
     assert out["provider_told"] is False
+
+
+def test_a_logout_that_forgot_nothing_is_none(
+    daemon: Daemon, client: Client, work: FolderIdentity
+) -> None:
+    _log_in(client, work)
+    work.file("keyring-hangs").touch()
+    with pytest.raises(BackendTimeout):
+        daemon.call("identity.logout", identity="work")
+    assert _rows(daemon)["work"]["state"] == "ready"
+    assert daemon.world.events("identity.logged_out") == []
 
 
 def test_what_is_no_login(daemon: Daemon) -> None:
