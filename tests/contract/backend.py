@@ -111,6 +111,14 @@ class BackendContract(ABC):
         assert given.backend.revision() == revision
         assert hash(given.backend.revision()) == hash(revision)
 
+    def test_a_secret_has_one_key_whatever_happens(self, given: Given) -> None:
+        key = given.backend.key_of(given.name)
+        given.backend.fetch(given.name)
+        assert hash(given.backend.key_of(given.name)) == hash(key)
+        assert given.backend.key_of(UNKNOWN) != key
+        given.break_it()
+        assert given.backend.key_of(given.name) == key
+
     def test_nothing_but_the_value_shows_the_key(self, given: Given) -> None:
         found = given.backend.fetch(given.name)
         secret = given.backend.describe(given.name)
