@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import urllib3
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeyParameters, KeySet, RSAKey
 
@@ -20,6 +21,22 @@ _JWKS = "/.well-known/jwks"
 _REQUEST = "/_apis/pipelines/token"
 _REQUEST_TOKEN = "request-token-of-the-job"
 _BITS = 2048
+
+
+class Published:
+    """Somebody else's issuer, as far as it publishes itself (OpenID Connect Discovery 1.0).
+
+    Args:
+        url: Its ``iss``.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def verify(self, token: str) -> dict[str, Any]:
+        """Return the claims of a token that it signed; raises as `Issuer.verify`."""
+        keys = KeySet.import_key_set(_fetch(_fetch(self.url + _DISCOVERY)["jwks_uri"]))
+        return dict(jwt.decode(token, keys, algorithms=["RS256", "ES256"]).claims)
 
 
 class Issuer:
@@ -125,6 +142,10 @@ class Issuer:
         query = parse_qs(urlsplit(asked.target).query)
         token = self.github(query.get("audience", ["https://github.com/octo-org"])[0])
         return Answer(200, _json({"count": len(token), "value": token}))
+
+
+def _fetch(url: str) -> Any:
+    return urllib3.request("GET", url).json()
 
 
 def _named(name: str) -> KeyParameters:
