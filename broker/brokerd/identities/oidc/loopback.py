@@ -73,14 +73,15 @@ class Loopback:
     async def _connected(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: Answer
     ) -> None:
-        head = await self._read(reader, writer)
-        if head is None:
-            writer.transport.abort()
-            return
-        task = asyncio.ensure_future(self._respond(writer, head, answer))
-        self._answering.add(task)
-        task.add_done_callback(self._answering.discard)
-        await task
+        try:
+            head = await self._read(reader, writer)
+            if head is not None:
+                task = asyncio.ensure_future(self._respond(writer, head, answer))
+                self._answering.add(task)
+                task.add_done_callback(self._answering.discard)
+                await task
+        finally:
+            writer.transport.abort()  # does nothing to one that was closed in peace
 
     async def _read(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -103,14 +104,12 @@ class Loopback:
     async def _respond(self, writer: asyncio.StreamWriter, head: bytes, answer: Answer) -> None:
         asked = self._asked(head)
         page = asked if isinstance(asked, Page) else await answer(asked)
-        try:
+        with contextlib.suppress(TimeoutError, OSError):
             async with asyncio.timeout(SECONDS):
                 writer.write(page.to_bytes())
                 await writer.drain()
                 writer.close()
                 await writer.wait_closed()
-        except (TimeoutError, OSError):
-            writer.transport.abort()
 
     def _asked(self, head: bytes) -> Asked | Page:
         """Return what a request asks for, or the page that refuses it (RFC 9112, section 3)."""

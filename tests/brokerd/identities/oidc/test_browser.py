@@ -5,11 +5,12 @@ from __future__ import annotations
 import hmac
 import socket
 import threading
+from http.client import RemoteDisconnected
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from brokerd.identities.oidc import browser
+from brokerd.identities.oidc import browser, loopback, ways
 from brokerd.identities.oidc.identity import OidcIdentity
 from brokershim.errors import IdentityUnavailable, LoginRefused, LoginUnderWay
 from tests.brokerd.identities.oidc.conftest import Time, ask, browse, log_in, make, waiting
@@ -180,9 +181,12 @@ def test_a_login_that_was_forgotten_blocks_nobody_for_ever(
 ) -> None:
     first = identity.login("browser")
     time.boot += first.seconds + 61
-    identity.login("browser").cancel()
+    second = identity.login("browser")
     with pytest.raises(LoginRefused, match="given up"):
         first.run()
+    with pytest.raises(LoginUnderWay):  # the end of the first is not that of the second
+        identity.login("browser")
+    second.cancel()
 
 
 def test_a_login_that_could_not_begin_leaves_the_way_free(
@@ -220,6 +224,20 @@ def test_given_up_while_the_provider_is_asked(identity: OidcIdentity, issuer: Op
     with pytest.raises(LoginRefused, match="given up"):
         outcome.result(10)
     assert identity.standing().state == "login"
+
+
+def test_a_fault_of_ours_leaves_nothing_open(
+    identity: OidcIdentity, issuer: OpenIdIssuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loopback, "SECONDS", 0.1)
+    monkeypatch.setattr(ways, "granted", lambda *_: 1 // 0)
+    login = identity.login("browser")
+    outcome = waiting(login)
+    with pytest.raises(RemoteDisconnected):
+        ask(issuer.consent(login.url))
+    with pytest.raises(ZeroDivisionError):
+        outcome.result(10)
+    identity.login("browser").cancel()
 
 
 def test_nobody_comes(

@@ -84,6 +84,14 @@ def test_what_is_no_refresh_keeps_the_login(
     assert identity.token(None).subject == "user-1"
 
 
+def test_a_document_that_is_not_there_says_nothing(
+    identity: OidcIdentity, issuer: OpenIdIssuer
+) -> None:
+    issuer.instead[DISCOVERY] = lambda asked: issuer._discovery(asked)._replace(status=404)
+    with pytest.raises(ServerDown, match="no discovery document"):
+        identity.login("browser")
+
+
 def test_a_pause_is_asked_for(identity: OidcIdentity, issuer: OpenIdIssuer) -> None:
     log_in(identity, issuer)
     issuer.instead["/token"] = lambda _: Answer(429, b"", (("retry-after", "7"),))

@@ -260,6 +260,16 @@ def test_a_newer_refresh_token_moves_the_end(
     assert 3590 < (identity.standing().until or 0) <= 3600
 
 
+def test_a_refresh_that_says_nothing_of_the_end_leaves_it(
+    identity: OidcIdentity, issuer: OpenIdIssuer
+) -> None:
+    issuer.refresh_life = 3600
+    log_in(identity, issuer)
+    issuer.refreshing, issuer.refresh_life = False, None
+    identity.token(None)
+    assert 3500 < (identity.standing().until or 0) <= 3600
+
+
 def test_a_logout_forgets_and_gives_back(
     identity: OidcIdentity, issuer: OpenIdIssuer, keyring: MemoryKeyring
 ) -> None:
