@@ -176,12 +176,14 @@ def test_a_certificate_for_another_name_is_refused(
         assert server.asked == []
 
 
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
 def test_a_certificate_that_is_trusted_is_taken(
-    secured: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    secured: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    with secured("127.0.0.1") as server:
+    with secured(name) as server:
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
-        assert http.post_form(server.url, FORM).document() == {"a": 1}
+        url = server.url.replace("127.0.0.1", name)
+        assert http.post_form(url, FORM).document() == {"a": 1}
 
 
 @pytest.mark.usefixtures("soon")

@@ -10,7 +10,7 @@ from brokerd.model import BoundedBy
 from tests.contract.backend import BackendContract, Given
 from tests.support.federated import NAME, Federated, federated
 from tests.support.provider import Answer
-from tests.support.token_endpoints import RULES
+from tests.support.vendor_rules import RULES
 
 
 class TestFederation(BackendContract):

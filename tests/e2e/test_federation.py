@@ -13,7 +13,8 @@ from tests.support.federated import SETTINGS
 from tests.support.jwks import Issuer
 from tests.support.provider import Answer, Asked
 from tests.support.signing_identity import SigningIdentity
-from tests.support.token_endpoints import RULES, TokenEndpoint
+from tests.support.token_endpoints import TokenEndpoint
+from tests.support.vendor_rules import RULES
 
 _CONFIG = """
 [identity.work]

@@ -16,7 +16,8 @@ from tests.support.jwks import Issuer
 from tests.support.provider import Answer
 from tests.support.puppet import Puppet, Stage
 from tests.support.signing_identity import SigningIdentity
-from tests.support.token_endpoints import RULES, TokenEndpoint
+from tests.support.token_endpoints import TokenEndpoint
+from tests.support.vendor_rules import RULES
 
 _SECRET = "anthropic/team"
 _PROCESSES = 50

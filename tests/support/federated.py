@@ -12,7 +12,8 @@ from brokerd.backends.federation.exchange import Chances, Exchange
 from brokerd.table import Table
 from tests.support.jwks import Issuer
 from tests.support.signing_identity import SigningIdentity
-from tests.support.token_endpoints import RULES, TokenEndpoint
+from tests.support.token_endpoints import TokenEndpoint
+from tests.support.vendor_rules import RULES
 
 NAME = "its/secret"
 SETTINGS: dict[str, dict[str, str]] = {

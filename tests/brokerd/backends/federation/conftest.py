@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.federated import Federated, federated
-from tests.support.token_endpoints import RULES
+from tests.support.vendor_rules import RULES
 
 
 @pytest.fixture(params=sorted(RULES))

@@ -17,7 +17,7 @@ from brokerd.backends.federation.formats import FORMATS
 from brokerd.model import Delivery
 from tests.support.federated import NAME, SETTINGS, Federated, federated
 from tests.support.provider import Asked
-from tests.support.token_endpoints import JWT, RULES
+from tests.support.vendor_rules import JWT, RULES
 
 
 def _fields(asked: Asked) -> dict[str, Any]:
