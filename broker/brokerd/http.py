@@ -21,7 +21,6 @@ _PAUSES = (0.2, 0.4)
 """Seconds before another try, where one does no harm."""
 _TEMPORARY = (500, 502, 503, 504)
 _LONGEST_PAUSE = 3600.0
-_LONGEST_DATE = 64
 
 
 @dataclass(frozen=True)
@@ -168,7 +167,7 @@ def _rate_limited(host: str, retry_after: str | None) -> RateLimited:
 
 def _until(date: str | None) -> float | None:
     """Return the seconds from now until a date of HTTP, negative where it is past."""
-    if date is None or len(date) > _LONGEST_DATE:
+    if date is None:
         return None
     try:
         return email.utils.parsedate_to_datetime(date).timestamp() - time.time()
