@@ -61,8 +61,6 @@ class Loopback:
             yield
         finally:
             server.close()
-            for each in list(self._reading):
-                each.transport.abort()
             if self._answering:
                 await asyncio.wait(self._answering, timeout=SECONDS)
 
