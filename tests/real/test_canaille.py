@@ -18,6 +18,8 @@ from tests.support import canaille
 from tests.support.browser import Person
 from tests.support.canaille import Canaille
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def provider(tmp_path: Path) -> Iterator[Canaille]:
