@@ -27,7 +27,7 @@ $(READY): .venv/.pins pyproject.toml
 
 # The OpenID provider that the tests log in at.
 $(PROVIDER): tests/real/package-lock.json | $(READY)
-	@scripts/npm.sh ci
+	@scripts/npm.sh ci --loglevel=error
 	@touch $@
 
 # An app's own environment for each neighbouring LiteLLM; nothing of ours is in them.
