@@ -55,6 +55,7 @@ backend = "team"
 """
 _APP = """
 import litellm
+import openai
 
 def ask():
     said = [{"role": "user", "content": "hello"}]
@@ -64,6 +65,13 @@ def ask():
 print("first", ask(), flush=True)
 input()
 print("then", ask(), flush=True)
+"""
+_UNTIL_ITS_END = f"""{_APP}
+input()
+try:
+    print("still", ask(), flush=True)
+except openai.OpenAIError as refusal:
+    print("refused", refusal)
 """
 
 
@@ -158,17 +166,24 @@ def test_one_login_and_then_keys_that_die(world: World, browser: Browser) -> Non
     assert world.endpoint.exchanges == 2
 
 
-def test_a_key_that_lives_is_served_while_its_identity_is_away(
+def test_a_key_is_served_while_its_identity_is_away_and_a_dead_one_is_not(
     world: World, browser: Browser
 ) -> None:
     person = Person(browser)
     world.log_in(person)
     person.close()
-    with world.session.starts(_APP) as app:
+    with world.session.starts(_UNTIL_ITS_END) as app:
         assert app.says() == "first hello there"
         world.issuer.process.kill()
         app.go_on()
         assert app.says() == "then hello there"
+        assert world.endpoint.exchanges == 1
+        world.endpoint.revoke()
+        app.go_on()
+        assert app.end() == 0
+    printed = world.session.printed[f"program {app.pid}"]
+    assert "still" not in printed
+    assert '"code": "backend.down"' in printed.partition("refused")[2]
     assert world.endpoint.exchanges == 1
 
 
