@@ -160,7 +160,7 @@ class RoundTrip:
         if isinstance(failure, ssl.SSLError) and not self._sent:
             return Lost(self._unproven(), self._sent, again=False)
         doing = "breaks off" if self._sent else "cannot be reached"
-        return Lost(ServerDown(f"{self._host} {doing} ({type(failure).__name__})"), self._sent)
+        return Lost(ServerDown(f"{self._host} {doing} ({_reason(failure)})"), self._sent)
 
     def _unproven(self) -> ServerDown:
         return ServerDown(
@@ -171,3 +171,12 @@ class RoundTrip:
 
 def _target(parts: SplitResult) -> str:
     return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+
+def _reason(failure: Exception) -> str:
+    """Return why, in words; of others only the kind: they may repeat what was sent."""
+    if isinstance(failure, socket.gaierror):
+        return "its name leads to no address"
+    if isinstance(failure, ConnectionRefusedError):
+        return "nothing listens there"
+    return type(failure).__name__

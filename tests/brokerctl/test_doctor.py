@@ -14,11 +14,12 @@ from brokerctl.checks.check import Check
 from brokerd.audit.log import AuditLog
 from tests.brokerctl.conftest import CommandLine
 from tests.brokerctl.test_secret import ROW
-from tests.brokerctl.test_status import STATUS
+from tests.brokerctl.test_status import NO_IDENTITIES, STATUS
 
 KEY = "sk-proj-" + "A1b2C3d4" * 4
 WELL: dict[str, Any] = {
     "daemon.status": STATUS,
+    "identity.list": NO_IDENTITIES,
     "audit.head": {"seq": 0, "hash": "0" * 64},
     "secret.list": {"secrets": [ROW], "next": None},
 }
@@ -210,3 +211,39 @@ def test_the_probe_runs_without_keys(cli: CommandLine, python3: Path) -> None:
     seen = (cli.home / "seen").read_text()
     assert "BROKER_SESSION=doctor" in seen
     assert KEY not in seen
+
+
+_IDENTITY = {"name": "work", "kind": "oidc", "issuer": "", "subject": "", "until": None,
+             "personal": True}  # fmt: skip
+
+
+@pytest.mark.usefixtures("python3")
+@pytest.mark.parametrize(
+    ("state", "reason", "verdict", "hint"),
+    [
+        ("ready", "", "ok", ""),
+        ("due", "the login is over in 5m", "warn", "log in with `brokerctl login work`"),
+        ("login", "", "warn", "log in with `brokerctl login work`"),
+        ("absent", "this is no job of a CI", "warn", ""),
+        ("failed", "the file is loose", "fail", "see docs/identities.md"),
+    ],
+)
+def test_an_identity(cli: CommandLine, state: str, reason: str, verdict: str, hint: str) -> None:
+    row = {**_IDENTITY, "state": state, "reason": reason}
+    cli.daemon({**WELL, "identity.list": {"identities": [row], "next": None}})
+    found = look(cli, 1 if verdict == "fail" else 0)["identity work"]
+    assert (found.state, found.hint) == (verdict, hint)
+    assert reason in found.detail
+
+
+@pytest.mark.usefixtures("python3")
+@pytest.mark.parametrize(
+    ("state", "reason", "verdict"),
+    [("closed", "", "ok"), ("closed", "h is slow", "warn"), ("open", "h is slow", "warn")],
+)
+def test_a_backend(cli: CommandLine, state: str, reason: str, verdict: str) -> None:
+    row = {"name": "corp", "state": state, "failures": 1, "retry_in": None, "reason": reason}
+    cli.daemon({**WELL, "daemon.status": {**STATUS, "backends": [row]}})
+    found = look(cli, 0)["backend corp"]
+    assert found.state == verdict
+    assert reason in found.detail

@@ -135,7 +135,7 @@ def test_what_never_left_is_tried_again_and_said_to_be_unsent(pauses: list[float
     with Provider(lambda _: Answer()) as gone:
         url = gone.url
     error = _post_error(url + "/secret-path")
-    assert "cannot be reached" in error.message
+    assert "cannot be reached (nothing listens there)" in error.message
     assert error.details == {"sent": False, "temporary": True}
     assert len(pauses) == 2
 
@@ -237,3 +237,9 @@ def test_no_proxy_of_the_environment_sees_a_token(
             monkeypatch.setenv(name, proxy.url)
         assert http.post_form(server.url, FORM).document() == {"a": 1}
         assert len(proxy.asked) == 0
+
+
+def test_a_name_that_nobody_has_is_said_to_be_none(pauses: list[float]) -> None:
+    error = _post_error("https://login.invalid/token")  # RFC 6761, section 6.4: never a host
+    assert error.message == "login.invalid cannot be reached (its name leads to no address)"
+    assert len(pauses) == 2

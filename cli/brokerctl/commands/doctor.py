@@ -8,7 +8,7 @@ import click
 
 from brokerctl import output
 from brokerctl.autostart import running
-from brokerctl.checks import daemon, files, here, interpreter
+from brokerctl.checks import daemon, files, here, interpreter, sources
 from brokerctl.checks.check import Check, guarded
 from brokerctl.options import json_option
 from brokershim.client import Client
@@ -23,8 +23,9 @@ _COLORS = {"ok": "green", "warn": "yellow", "fail": "red"}
 def doctor(ctx: click.Context, as_json: bool) -> None:
     """Check that everything is in order.
 
-    The daemon, its files, this folder and its Python. Ends with 1 if a check fails. Starts
-    nothing; without a daemon it does what it can.
+    The daemon, its files, its identities and backends, this folder and its
+    Python. Ends with 1 if a check fails. Starts nothing; without a daemon it
+    does what it can.
 
     --json: a list of {name, state, detail, hint}, where state is ok, warn or fail.
     """
@@ -46,6 +47,7 @@ def checks() -> list[Check]:
         *guarded("folder", files.folders),
         *guarded("settings", files.settings),
         *(unreachable or guarded("daemon", lambda: daemon.daemon(client))),
+        *guarded("identities", lambda: sources.sources(client)),
         *guarded("audit", lambda: files.audit(client)),
         *guarded("environment", lambda: here.environment(os.environ)),
         *guarded(".env", lambda: here.dotenv_file(os.getcwd())),

@@ -1,0 +1,43 @@
+"""Can the configured identities be used, and do the backends answer?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from brokerctl import identities
+from brokerctl.checks.check import Check
+from brokerctl.replies import field, items
+from brokershim.client import Client
+
+
+def sources(client: Client | None) -> Iterator[Check]:
+    """Look at what the daemon says of where keys come from; without one, at nothing."""
+    if client is None:
+        return
+    for row in identities.listed(client):
+        yield _identity(row)
+    for row in items(client.call("daemon.status"), "backends"):
+        yield _backend(row)
+
+
+def _identity(row: dict[str, Any]) -> Check:
+    name, reason = field(row, "name", str), field(row, "reason", str)
+    what = f"identity {name}"
+    match row["state"]:
+        case "ready":
+            return Check(what, "ok", reason or "ready")
+        case "due" | "login":
+            detail = reason or "a login is due"
+            return Check(what, "warn", detail, f"log in with `brokerctl login {name}`")
+        case "absent":
+            return Check(what, "warn", reason)
+        case _:
+            return Check(what, "fail", reason, "see docs/identities.md")
+
+
+def _backend(row: dict[str, Any]) -> Check:
+    what, reason = f"backend {field(row, 'name', str)}", field(row, "reason", str)
+    if row["state"] == "closed" and not reason:
+        return Check(what, "ok", "no failure")
+    return Check(what, "warn", reason, "its live keys are served; `brokerctl status` tells more")
