@@ -131,15 +131,17 @@ class RoundTrip:
         return connection
 
     def _read(self, response: http.client.HTTPResponse) -> Answer | Lost:
-        body = response.read(MAX_BYTES + 1)
+        # Into a buffer of ours: read() takes a chunk of -1 bytes for all there is, without end.
+        body = bytearray(MAX_BYTES + 1)
+        length = response.readinto(body)
         if self._late:
             raise TimeoutError
-        if len(body) > MAX_BYTES:
+        if length > MAX_BYTES:
             excess = ServerDown(f"{self._host} answers more than {MAX_BYTES} bytes")
             return Lost(excess, sent=True, again=False)
         if response.length:
             raise http.client.IncompleteRead(b"", response.length)
-        return Answer(response.status, response.headers, body)
+        return Answer(response.status, response.headers, bytes(body[:length]))
 
     def _hang_up(self) -> None:
         self._late = True

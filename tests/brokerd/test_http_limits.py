@@ -114,6 +114,21 @@ def test_a_flood_is_cut_off(headers: bytes) -> None:
     assert error.details == {"sent": True, "temporary": False}
 
 
+def test_a_chunk_of_less_than_nothing_is_not_all_there_is() -> None:
+    """It would be read to its end, which never comes, into memory."""
+    sent: list[int] = []
+
+    def talk(talking: socket.socket) -> None:
+        talking.sendall(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n-1\r\n")
+        for _ in range(256):
+            talking.sendall(b"a" * 1024 * 1024)
+            sent.append(1024 * 1024)
+
+    with BareServer(talk) as server:
+        assert isinstance(_error(server.url), ServerDown)
+    assert sum(sent) < 16 * 1024 * 1024
+
+
 @pytest.mark.parametrize(
     "said",
     [
@@ -122,6 +137,7 @@ def test_a_flood_is_cut_off(headers: bytes) -> None:
         b"an-assertion-that-nobody-may-see\r\n\r\n",
         b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{}",
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n-5\r\n",
         b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 200 + b"\r\n",
         b"HTTP/1.1 200 OK\r\nx: " + b"y" * 100_000 + b"\r\n\r\n",
         b"HTTP/1.1 twohundred OK\r\n\r\n",

@@ -35,9 +35,13 @@ ALGORITHMS = (
 """Those that need a private key: not "none", and none that a public key could be the secret of."""
 LEEWAY_SECONDS = 60
 _LONGEST_LIFE = 366 * 86400.0
+_LATEST = 253402300800
+"""The year 10000: later than that is no time, and may be more than a float holds."""
+_LONGEST_SUBJECT = 255  # OpenID Connect Core 1.0, section 2
 _FAULTS = (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
 """What joserfc and Authlib raise for texts that no honest issuer signs."""
 _OVER = "it is over"
+_NO_END = "its end is no time"
 _TIMES = (_OVER, "nbf", "iat")
 _NAMES = ("email", "preferred_username", "name")
 
@@ -92,7 +96,8 @@ class Verifier:
         options = _options(self._settings.issuer, self._settings.client_id)
         claims = id_token(found.claims, header, options, params)
         self._check(claims.validate, grant.skew, wrong)
-        return Person(self._token(grant.id_token, found.claims), _name(found.claims))
+        token = self._token(grant.id_token, found.claims, wrong)
+        return Person(token, _name(found.claims))
 
     def access_token(self, grant: Grant, audience: str, wrong: type[BrokerError]) -> Token:
         """Return the access token of an answer, a JWT for an audience. Raises as `person`."""
@@ -103,7 +108,7 @@ class Verifier:
             jwt.JWTClaimsRegistry(now, leeway, **options).validate(found.claims)
 
         self._check(validate, grant.skew, wrong)
-        return self._token(grant.access_token or "", found.claims)
+        return self._token(grant.access_token or "", found.claims, wrong)
 
     def _signed(self, value: str, wrong: type[BrokerError]) -> jwt.Token:
         try:
@@ -146,12 +151,18 @@ class Verifier:
             )
         raise wrong(f"a token of {issuer} does not say what it must ({_said(claim)})")
 
-    def _token(self, value: str, claims: Mapping[str, Any]) -> Token:
-        left = min(claims["exp"] - self._clocks.wall(), _LONGEST_LIFE)
+    def _token(self, value: str, claims: Mapping[str, Any], wrong: type[BrokerError]) -> Token:
+        ends, subject = claims["exp"], claims["sub"]
+        if not ends < _LATEST:
+            raise wrong(f"a token of {self._settings.issuer} does not say what it must ({_NO_END})")
+        # It is shown, and written into the audit.
+        if len(subject) > _LONGEST_SUBJECT or not subject.isprintable():
+            raise wrong(f"a token of {self._settings.issuer} names nobody that could be shown")
+        left = min(ends - self._clocks.wall(), _LONGEST_LIFE)
         return Token(
             value=value,
             issuer=claims["iss"],
-            subject=claims["sub"],
+            subject=subject,
             expires_at=self._clocks.boot() + left,
             id=claims.get("jti"),
         )
@@ -182,7 +193,7 @@ def _name(claims: Mapping[str, Any]) -> str:
 
 def _said(claim: str) -> str:
     return {
-        "exp": "its end is no time",
+        "exp": _NO_END,
         "nbf": "it is not valid yet",
         "iat": "it is from the future",
         "iss": "its issuer is another",

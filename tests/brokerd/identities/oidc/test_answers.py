@@ -104,6 +104,10 @@ BADLY_SAID: list[tuple[dict[str, Any], str]] = [
     ({"at_hash": ["x"]}, "."),
     ({"nonce": "of-another-login"}, "nonce"),
     ({"nonce": None}, "nonce"),
+    ({"exp": 10**400}, "its end is no time"),
+    ({"exp": 1e300}, "its end is no time"),
+    ({"sub": "\x1b[2Jroot"}, "nobody that could be shown"),
+    ({"sub": "u" * 256}, "nobody that could be shown"),
 ]
 
 
