@@ -40,6 +40,16 @@ def test_a_person_says_no(provider: OidcProvider, person: Person) -> None:
         work.token(None)
 
 
+def test_a_person_logs_in_again_and_it_is_the_newer_login_that_counts(
+    provider: OidcProvider, person: Person
+) -> None:
+    """One grant for each person and client: giving back the older token would end the newer."""
+    work = identity_at(provider.url)
+    log_in(work.login("browser"), person.log_in).result()
+    log_in(work.login("browser"), person.agree).result()
+    assert work.token(None).subject == "ada"
+
+
 @pytest.mark.slow  # a device asks every five seconds (RFC 8628, section 3.5)
 def test_a_code_typed_on_another_device(provider: OidcProvider, person: Person) -> None:
     work = identity_at(provider.url)

@@ -63,6 +63,12 @@ class Person:
         self.page.click("text=Continue")
         self.page.wait_for_url("**/127.0.0.1:*/**")
 
+    def agree(self, url: str) -> None:
+        """Agree once more, logged in there already."""
+        self.page.goto(url)
+        self.page.click("text=Continue")
+        self.page.wait_for_url("**/127.0.0.1:*/**")
+
     def refuse(self, url: str) -> None:
         """Say no there."""
         self.page.goto(url)

@@ -2,8 +2,9 @@
 
 ``NAME.state`` holds how it stands, as JSON; without it, it needs a login. ``NAME.answer`` ends a
 login: ``yes``, or why not. ``NAME.no-device`` and ``NAME.down`` say what the provider cannot do,
-``NAME.slow`` that it does not answer in time, ``NAME.state-fails`` that nobody can say how it
-stands, ``NAME.keyring-hangs`` that nothing can be forgotten.
+``NAME.slow`` that it does not answer in time, ``NAME.changed`` that it became of no use,
+``NAME.state-fails`` that nobody can say how it stands, ``NAME.keyring-hangs`` that nothing can be
+forgotten.
 It is of the kind ``folder`` in the daemon that `tests.support.identity_daemon` runs.
 """
 
@@ -90,6 +91,8 @@ class FolderIdentity:
             raise BackendTimeout("id.example does not answer")
         if self.file("down").exists():
             raise ServerDown("id.example cannot be reached")
+        if self.file("changed").exists():
+            raise IdentityUnavailable("id.example does not do PKCE any more")
 
 
 class FolderLogin:

@@ -9,8 +9,7 @@ from brokerd.service.paging import page
 from brokerd.service.parts import Caller, Parts
 from brokerd.standings import is_personal
 from brokershim.errors import (
-    BackendTimeout,
-    BrokerError,
+    BackendUnavailable,
     InvalidParams,
     PeerGone,
     ServerDown,
@@ -84,12 +83,12 @@ class Identifying:
             )
         return {}
 
-    async def _forget(self, identity: PersonalIdentity) -> BrokerError | None:
+    async def _forget(self, identity: PersonalIdentity) -> BackendUnavailable | None:
         """Log out; return why the provider could not be told, where that is all that failed."""
         try:
             await self._parts.blocking.run(f"identity {identity.name}", identity.logout)
-        except (ServerDown, BackendTimeout) as error:
-            # A time-out may be the keyring's, too: then nothing is forgotten.
+        except BackendUnavailable as error:
+            # It may be the keyring's, too: then nothing is forgotten.
             if (await self._parts.standings.of(identity.name)).state != "login":
                 raise
             return error

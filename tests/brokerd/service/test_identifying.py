@@ -179,7 +179,7 @@ def test_logging_out(daemon: Daemon, client: Client, work: FolderIdentity) -> No
     assert (out["identity"], out["subject"], out["provider_told"]) == ("work", "alice", True)
 
 
-@pytest.mark.parametrize("sign", ["down", "slow"])
+@pytest.mark.parametrize("sign", ["down", "slow", "changed"])
 def test_logging_out_where_the_provider_cannot_be_told(
     daemon: Daemon, client: Client, work: FolderIdentity, sign: str
 ) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 
 from brokerd.identities.base import Login, Mode, PersonalIdentity, Standing, Token
-from brokerd.identities.oidc import session, settings
+from brokerd.identities.oidc import settings
 from brokerd.identities.oidc.browser import BrowserLogin
 from brokerd.identities.oidc.clocks import Clocks
 from brokerd.identities.oidc.device import DeviceLogin
+from brokerd.identities.oidc.giving_back import give_back
 from brokerd.identities.oidc.keeping import Keeper, keeper
 from brokerd.identities.oidc.provider import Provider
 from brokerd.identities.oidc.session import Session
@@ -94,7 +95,7 @@ class OidcIdentity:
         """
         refresh_token = self._session.end()
         if refresh_token is not None:
-            session.give_back(self._provider, self._settings.client_id, refresh_token)
+            give_back(self._provider, self._settings.client_id, refresh_token)
 
     def _begin(self, mode: Mode, over: Callable[[], None]) -> Login:
         found, begin = self._provider.metadata(), self._session.begin

@@ -5,16 +5,18 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 
-from brokerd import http
 from brokerd.identities.base import Standing, Token
 from brokerd.identities.oidc import endpoint, standing
 from brokerd.identities.oidc.clocks import Clocks
 from brokerd.identities.oidc.endpoint import Grant, Refusal
+from brokerd.identities.oidc.giving_back import give_back_spare
 from brokerd.identities.oidc.keeping import Keeper, Kept
 from brokerd.identities.oidc.provider import Provider
 from brokerd.identities.oidc.settings import Settings
 from brokerd.identities.oidc.verify import Person, Verifier
 from brokershim.errors import (
+    BackendUnavailable,
+    BrokerError,
     IdentityUnavailable,
     KeyringUnavailable,
     LoginRefused,
@@ -22,7 +24,6 @@ from brokershim.errors import (
     ServerDown,
 )
 
-_OK = 200
 _TEMPORARY = ("temporarily_unavailable", "server_error", "slow_down")
 
 
@@ -63,17 +64,15 @@ class Session:
             ClockSkew: This machine's clock is off.
             KeyringUnavailable: The keyring does not keep it.
         """
-        person = self._verifier.person(grant, nonce, LoginRefused)
-        with self._lock:
-            if given_up.is_set():
-                raise LoginRefused("the login was given up")
-            if grant.refresh_token is None:
-                self._keeper.drop()
-            else:
-                self._keeper.save(self._kept(person, grant.refresh_token, grant.refresh_life))
-            self._alone = person if grant.refresh_token is None else None
-            self._unsaved = None
-            self.revision += 1
+        person: Person | None = None
+        try:
+            person = self._verifier.person(grant, nonce, LoginRefused)
+            before, now = self._take_in(person, grant, given_up)
+        except BrokerError:
+            self._undo(person, grant)
+            raise
+        if before is not None:
+            self._leave(before.refresh_token, before.subject, now)
         return self.standing()
 
     def token(self, audience: str | None) -> Token:
@@ -116,6 +115,38 @@ class Session:
         if kept is not None:
             return standing.of_kept(self._settings, kept, self._clocks.wall())
         return standing.of_alone(self._settings, alone, self._clocks.boot())
+
+    def _take_in(
+        self, person: Person, grant: Grant, given_up: threading.Event
+    ) -> tuple[Kept | None, Kept | None]:
+        """Put a login in the place of the one before; return that, and what is kept of this."""
+        with self._lock:
+            if given_up.is_set():
+                raise LoginRefused("the login was given up")
+            before, now = self._unsaved or self._keeper.load(), self._kept(person, grant)
+            if now is None:
+                self._keeper.drop()
+            else:
+                self._keeper.save(now)
+            self._alone = person if now is None else None
+            self._unsaved = None
+            self.revision += 1
+        return before, now
+
+    def _undo(self, person: Person | None, grant: Grant) -> None:
+        """Give back what a login brought that came to nothing; who was logged in stays so."""
+        if grant.refresh_token is None:
+            return
+        try:
+            stays = self._unsaved or self._keeper.load()
+        except BackendUnavailable:
+            return  # it may be what goes on
+        subject = None if person is None else person.token.subject
+        self._leave(grant.refresh_token, subject, stays)
+
+    def _leave(self, refresh_token: str, subject: str | None, stays: Kept | None) -> None:
+        client_id = self._settings.client_id
+        give_back_spare(self._provider, client_id, refresh_token, subject, stays)
 
     def _current(self) -> Kept | None:
         """Return the login; what the keyring did not take before is offered to it again."""
@@ -202,29 +233,13 @@ class Session:
         self.revision += 1
         self._keeper.drop()
 
-    def _kept(self, person: Person, refresh_token: str, life: float | None) -> Kept:
-        return Kept(person.token.subject, person.shown, refresh_token, self._until(life), life)
+    def _kept(self, person: Person, grant: Grant) -> Kept | None:
+        """Return what is kept of a login; None where it brought nothing that lasts."""
+        if grant.refresh_token is None:
+            return None
+        life = grant.refresh_life
+        until = self._until(life)
+        return Kept(person.token.subject, person.shown, grant.refresh_token, until, life)
 
     def _until(self, life: float | None) -> float | None:
         return None if life is None else self._clocks.wall() + life
-
-
-def give_back(provider: Provider, client_id: str, refresh_token: str) -> None:
-    """Tell the provider that a refresh token is not used any more (RFC 7009).
-
-    Raises:
-        ServerDown: It cannot be told.
-    """
-    url = provider.metadata().revocation
-    if url is None:  # it cannot be told, and its token dies by itself
-        return
-    form = {
-        "token": refresh_token,
-        "token_type_hint": "refresh_token",
-        "client_id": client_id,
-    }
-    if http.post_form(url, form).status != _OK:
-        raise ServerDown(
-            f"{provider.issuer} did not take the login back",
-            hint="this machine has forgotten it; end it on the provider's own page",
-        )
