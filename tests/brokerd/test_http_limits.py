@@ -202,6 +202,16 @@ def test_a_certificate_that_is_trusted_is_taken(
         assert http.post_form(url, FORM).document() == {"a": 1}
 
 
+def test_no_variable_has_the_keys_of_a_connection_written_down(
+    secured: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with secured("127.0.0.1") as server:
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
+        monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keylog"))
+        assert http.post_form(server.url, FORM).status == 200
+    assert not (tmp_path / "keylog").exists()
+
+
 @pytest.mark.usefixtures("soon")
 def test_no_handshake_lasts_for_ever() -> None:
     """A server that accepts and then says nothing, where TLS is expected."""

@@ -14,6 +14,8 @@ from brokerd.model import BoundedBy, Credential
 from brokershim.errors import BackendUnavailable, ServerDown
 from brokershim.reference import is_key
 
+_MAX_BYTES = 16 * 1024
+"""The longest token: it has to fit into one header of a request, and into the reply of a lease."""
 _SHORTEST = 5.0
 """Seconds; a token with less life than this is over before anything is done with it."""
 _FLOOR = 30.0
@@ -65,6 +67,8 @@ class Granted:
         value, kind = document.get("access_token"), document.get("token_type", "bearer")
         if not isinstance(value, str) or not is_key(value):
             raise ServerDown(f"{self._host} answers no token")
+        if len(value) > _MAX_BYTES:
+            raise ServerDown(f"{self._host} answers a token of more than {_MAX_BYTES} bytes")
         if not isinstance(kind, str) or kind.lower() != "bearer":
             raise ServerDown(f"{self._host} answers a token that is no bearer token")
         return value.encode()

@@ -75,6 +75,13 @@ def test_a_key_without_a_life_is_none(one: Federated, seconds: object) -> None:
     assert "die by itself" in caught.value.hint
 
 
+def test_a_token_that_fits_no_header_is_none(one: Federated) -> None:
+    """It would be kept for all its life, and every reply that holds it be too long to send."""
+    one.endpoint.extra["access_token"] = "a" * 16385
+    with pytest.raises(ServerDown, match="more than 16384 bytes"):
+        one.backend.fetch(NAME)
+
+
 @pytest.mark.parametrize("value", [None, "", "a b", "a\r\nx-evil: 1", "ü", 7, "\0", ["a"]])
 def test_what_no_header_can_hold_is_no_key(one: Federated, value: object) -> None:
     one.endpoint.extra["access_token"] = value
