@@ -71,6 +71,12 @@ def _brokerctl(world: World, *arguments: str) -> subprocess.CompletedProcess[str
     )  # fmt: skip
 
 
+def _is_noted(log: Path) -> bool:
+    """Return whether the anchor names the last line."""
+    noted = int((log.parent / "head").read_text().split()[0])
+    return noted == len(log.read_bytes().splitlines())
+
+
 @pytest.fixture
 def log(own_scene: Scene) -> Path:
     """A log with a lease in it, to which nothing is added meanwhile."""
@@ -79,7 +85,9 @@ def log(own_scene: Scene) -> Path:
     # The daemon notes the new policy within a second; then it writes no more by itself.
     changes = functools.partial(own_scene.world.events, "policy.changed")
     wait_until(lambda: [each["grants"] for each in changes()][-1:] == [1])
-    return own_scene.world.state / "audit" / "audit-000001.jsonl"
+    log = own_scene.world.state / "audit" / "audit-000001.jsonl"
+    wait_until(lambda: _is_noted(log))  # a line is there before it is synced and noted
+    return log
 
 
 @pytest.mark.parametrize("daemon_runs", [True, False])
