@@ -63,5 +63,10 @@ def test_it_measures_everything_and_fails_at_no_figure() -> None:
         "the boot folder, at interpreter start",
         "shim, of each `litellm.completion`",
         "shim, of each call of httpx",
+        "fifty at once: exchanges",
+        "fifty at once, to the vendor's SDK",
     ]
-    assert all(each["value"] > 0 for each in figures)
+    values = {each["name"]: each["value"] for each in figures}
+    assert values["fifty at once: exchanges"] == 1
+    assert values.pop("revoked, to its last use") >= 0
+    assert all(value > 0 for value in values.values())
