@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextvars import ContextVar
-from typing import TypeVar
+from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from brokershim.errors import BackendTimeout, BackendUnavailable
@@ -33,6 +33,7 @@ class Blocking:
     def __init__(self, deadline: float = DEADLINE_SECONDS) -> None:
         self._deadline = deadline
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="brokerd-blocking")
+        self._started: set[Future[Any]] = set()
         self._places: WeakValueDictionary[int, asyncio.Semaphore] = WeakValueDictionary()
 
     async def run(self, what: str, call: Callable[..., _Result], *args: object) -> _Result:
@@ -75,9 +76,20 @@ class Blocking:
 
     def _start(self, call: Callable[..., _Result], *args: object) -> Future[_Result]:
         try:
-            return self._executor.submit(call, *args)
+            work = self._executor.submit(call, *args)
         except RuntimeError:  # closed, while the request waited for its place
             raise BackendUnavailable("the daemon is stopping", hint="try again") from None
+        self._started.add(work)
+        work.add_done_callback(self._started.discard)
+        return work
+
+    async def settle(self, seconds: float) -> None:
+        """Wait a while for the calls so far, also those that nobody waits for any more.
+
+        A login whose refresh token a provider has just replaced would be lost before the new one
+        is kept.
+        """
+        await asyncio.to_thread(wait, self._started.copy(), seconds)
 
     def close(self) -> None:
         """Take no more calls; what hangs is not waited for."""

@@ -163,6 +163,7 @@ class Daemon:
         await self._logins.end(_SETTLE_SECONDS)
         self._server.close()
         await self._upstream.settle(_SETTLE_SECONDS)
+        await self._blocking.settle(_SETTLE_SECONDS)
         with _unaudited("the end of the daemon"):
             await self._audit.record("daemon.stopped", pid=os.getpid())
         self._blocking.close()

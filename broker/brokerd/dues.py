@@ -52,6 +52,7 @@ class Dues:
             return
         self._next = now + LOOK_SECONDS
         self._look = asyncio.get_running_loop().create_task(self._look_at_all())
+        self._look.add_done_callback(_report)
 
     async def _look_at_all(self) -> None:
         now = self._now()
@@ -69,6 +70,14 @@ class Dues:
             await self._blocking.run("the desktop", self._show, "brokerctl", text(name, standing))
         except BrokerError as error:
             _log.warning("nobody could be told that a login is due: %s", error.message)
+
+
+def _report(look: asyncio.Task[None]) -> None:
+    """Say that a look failed, once; the next one is due in a minute all the same."""
+    error = None if look.cancelled() else look.exception()
+    if error is not None:
+        # Not its text: it is a fault of ours, so nobody knows what is in it.
+        _log.error("nobody knows whether a login is due: %s", type(error).__name__)
 
 
 def is_news(seen: str | None, state: str) -> bool:

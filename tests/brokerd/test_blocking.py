@@ -121,3 +121,30 @@ async def test_a_closed_one_waits_for_nothing_that_hangs(gate: threading.Event) 
     assert not hanging.done()
     gate.set()
     await hanging
+
+
+@in_a_loop
+async def test_what_is_under_way_may_end_even_if_nobody_waits_for_it(gate: threading.Event) -> None:
+    blocking, ended = Blocking(deadline=0.02), threading.Event()
+
+    def keep() -> None:
+        gate.wait()
+        ended.set()
+
+    with pytest.raises(BackendTimeout):
+        await blocking.run("the keyring", keep)
+    settled = asyncio.get_running_loop().create_task(blocking.settle(60))
+    asyncio.get_running_loop().call_soon(gate.set)
+    await settled
+    assert ended.is_set()
+    blocking.close()
+
+
+@in_a_loop
+async def test_what_hangs_is_not_waited_for_for_ever(gate: threading.Event) -> None:
+    blocking = Blocking(deadline=0.02)
+    with pytest.raises(BackendTimeout):
+        await blocking.run("the keyring", gate.wait)
+    await blocking.settle(0.0)
+    assert not gate.is_set()
+    blocking.close()

@@ -24,6 +24,8 @@ class _Person(MachineIdentity):
         self.looks += 1
         if self.state == "down":
             raise ServerDown("the keyring does not answer")
+        if self.state == "broken":
+            raise KeyError("SECRET")
         return Standing(self.state, until=7200.0)  # type: ignore[arg-type]
 
 
@@ -141,3 +143,15 @@ def test_that_all_is_well_is_no_news(seen: str | None) -> None:
 )
 def test_the_words_say_when(until_seconds: float | None, words: str) -> None:
     assert words in text("work", Standing("due", until=until_seconds))
+
+
+@in_a_loop
+async def test_a_fault_of_ours_is_said_and_the_next_look_looks_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    scene = _Scene()
+    with pytest.raises(KeyError):
+        await scene.look("broken")
+    assert "nobody knows whether a login is due: KeyError" in caplog.text
+    assert "SECRET" not in caplog.text
+    assert await scene.look("due") == 1

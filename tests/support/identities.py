@@ -4,7 +4,7 @@
 login: ``yes``, or why not. ``NAME.no-device`` and ``NAME.down`` say what the provider cannot do,
 ``NAME.slow`` that it does not answer in time, ``NAME.changed`` that it became of no use,
 ``NAME.state-fails`` that nobody can say how it stands, ``NAME.keyring-hangs`` that nothing can be
-forgotten.
+forgotten; a logout goes on once there is no ``NAME.busy`` any more.
 It is of the kind ``folder`` in the daemon that `tests.support.identity_daemon` runs.
 """
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Hashable
 from dataclasses import asdict
 from pathlib import Path
@@ -85,6 +86,10 @@ class FolderIdentity:
     def logout(self) -> None:
         if self.file("keyring-hangs").exists():
             raise BackendTimeout("the keyring does not answer")
+        if self.file("busy").exists():
+            self.file("at-it").touch()
+            while self.file("busy").exists():
+                time.sleep(_POLL)
         self.changes += 1
         self.file("state").unlink(missing_ok=True)
         if self.file("slow").exists():

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -11,6 +14,7 @@ from brokerd.identities.base import Standing
 from brokershim.client import Client
 from brokershim.errors import (
     BackendTimeout,
+    DaemonUnreachable,
     IdentityNotFound,
     IdentityUnavailable,
     InvalidParams,
@@ -169,6 +173,24 @@ def test_the_daemons_end_gives_up(daemon: Daemon, client: Client) -> None:
     daemon.stop()
     events = [each["event"] for each in daemon.world.events()]
     assert events[-2:] == ["identity.login_failed", "daemon.stopped"]
+
+
+def test_what_an_identity_is_about_to_keep_is_kept_as_the_daemon_ends(
+    daemon: Daemon, client: Client, work: FolderIdentity
+) -> None:
+    _log_in(client, work)
+    work.file("busy").touch()
+    with ThreadPoolExecutor(1) as threads:
+        logout = threads.submit(daemon.call, "identity.logout", identity="work")
+        wait_until(work.file("at-it").exists)
+        daemon.process.send_signal(signal.SIGTERM)
+        with pytest.raises(DaemonUnreachable):  # who asked is not waited for
+            logout.result(10)
+    with pytest.raises(subprocess.TimeoutExpired):  # not before it is kept
+        daemon.process.wait(0.3)
+    work.file("busy").unlink()
+    daemon.stop()
+    assert not work.file("state").exists()
 
 
 def test_logging_out(daemon: Daemon, client: Client, work: FolderIdentity) -> None:
