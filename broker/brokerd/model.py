@@ -23,8 +23,9 @@ class Delivery:
     """How a key stands in a request.
 
     Attributes:
-        bearer: Whether it goes out as ``Authorization: Bearer`` (RFC 6750) wherever the app puts
-            its reference; otherwise it stands where the reference stood.
+        bearer: Whether it goes out as ``Authorization: Bearer`` (RFC 6750) where the app puts its
+            reference, and nothing else, into one of the headers that SDKs have for a key; put
+            anywhere else, it is refused. Otherwise the key stands where the reference stood.
         headers: More headers of a request that carries it, by name in lower case; where the
             request has one of that name, the value is added to its list.
     """
