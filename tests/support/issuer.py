@@ -91,9 +91,7 @@ class OpenIdIssuer:
         path = urlsplit(asked.target).path
         usual: dict[str, Callable[[Asked], Answer]] = {
             "/.well-known/openid-configuration": self._discovery,
-            "/jwks": lambda _: _json(
-                {"keys": [each.as_dict(private=False) for each in self.shown]}
-            ),
+            "/jwks": self._jwks,
             "/token": self._token,
             "/device": self._device,
             "/revoke": self._revoke,

@@ -116,6 +116,37 @@ def test_the_provider_ends_a_login(
     assert len(issuer.asked) == asked
 
 
+def test_a_crash_before_the_newer_token_is_kept_ends_the_login_and_says_so(
+    identity: OidcIdentity, issuer: OpenIdIssuer, keyring: MemoryKeyring, time: Time
+) -> None:
+    log_in(identity, issuer)
+    spent = keyring.entries[ENTRY]
+    identity.token(None)
+    keyring.entries[ENTRY] = spent  # as after a power cut just before the keyring had the newer
+    again = make(issuer, time)
+    with pytest.raises(LoginRequired, match="invalid_grant") as caught:
+        again.token(None)
+    assert "brokerctl login work" in caught.value.hint
+    log_in(again, issuer)
+    assert again.token(None).subject == "user-1"
+
+
+def test_a_logout_during_a_refresh_ends_what_the_refresh_brings(
+    identity: OidcIdentity, issuer: OpenIdIssuer, keyring: MemoryKeyring
+) -> None:
+    log_in(identity, issuer)
+    logout, usual = threading.Thread(target=identity.logout), issuer._token
+
+    def meanwhile(asked: Any) -> Answer:
+        logout.start()
+        return usual(asked)
+
+    issuer.instead["/token"] = meanwhile
+    identity.token(None)
+    logout.join()
+    assert (keyring.entries, issuer.good, len(issuer.revoked)) == ({}, set(), 1)
+
+
 @pytest.mark.parametrize(
     ("code", "error"),
     [
