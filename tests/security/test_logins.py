@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -176,6 +177,22 @@ def test_claim_32_nobody_finishes_or_ends_a_login_who_does_not_know_its_address(
     with pytest.raises(ConnectionRefusedError):
         get(honest)  # a second time: nobody listens there any more
     assert len(office.issuer.asked_for("/token")) == 1
+
+
+def test_claim_32_a_flood_on_its_port_neither_stops_a_login_nor_fills_the_log(
+    office: Office,
+) -> None:
+    """The daemon's log is looked at as it ends: nothing may be there that nobody handled."""
+    person = office.stage.enter()
+    login, url = office.begin(person)
+    honest = office.issuer.consent(url)
+    port = urlsplit(dict(parse_qsl(urlsplit(url).query))["redirect_uri"]).port
+    with ExitStack() as stack:
+        for _ in range(100):
+            flooding = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            flooding.sendall(b"GET /callback?state=x HTTP/1.1\r\n")
+        assert get(honest) == 303
+        assert person.call("login.wait", login=login, seconds=20)["done"]
 
 
 @pytest.mark.parametrize("changes", [{"iss": "https://another.example"}, {"code": "made-up"}])

@@ -48,13 +48,18 @@ class Loopback:
         self.authority = f"127.0.0.1:{self._socket.getsockname()[1]}"
         self._reading: dict[asyncio.StreamWriter, None] = {}
         self._answering: set[asyncio.Task[None]] = set()
+        self._open: set[asyncio.Task[None]] = set()
 
     @contextlib.asynccontextmanager
     async def serving(self, answer: Answer) -> AsyncGenerator[None]:
         """Answer requests during the block, and then those that were read whole."""
 
-        async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await self._connected(reader, writer, answer)
+        def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            # A task of ours: one that asyncio makes of this logs a traceback as it is cancelled,
+            # and anyone may have any number of connections open as the login ends.
+            task = asyncio.ensure_future(self._connected(reader, writer, answer))
+            self._open.add(task)
+            task.add_done_callback(self._open.discard)
 
         server = await asyncio.start_server(connected, sock=self._socket, limit=HEAD_BYTES)
         try:
