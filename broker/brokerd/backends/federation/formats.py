@@ -37,6 +37,8 @@ class Format:
         as_json: Whether it is sent a JSON object; otherwise a form.
         headers: Headers that the request must have.
         longest: Seconds that no token of it lives beyond, whatever it says.
+        margin: Seconds before its token's end at which its own SDK has a newer one at the latest; 0
+            where half a life is sooner anyway.
         within_assertion: Whether its token dies with the identity's, if not before.
         delivery: How its token stands in a request.
     """
@@ -52,6 +54,7 @@ class Format:
     as_json: bool = False
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     longest: float = DAY
+    margin: float = 0.0
     within_assertion: bool = False
     delivery: Delivery = _BEARER
 
@@ -67,6 +70,7 @@ FORMATS: dict[str, Format] = {
         audience="https://api.anthropic.com",
         as_json=True,
         headers={"anthropic-beta": f"{_OAUTH},oidc-federation-2026-04-01"},
+        margin=120.0,
         delivery=Delivery(bearer=True, headers={"anthropic-beta": _OAUTH}),
     ),
     "openai": Format(

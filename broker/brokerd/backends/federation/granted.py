@@ -50,9 +50,7 @@ class Granted:
         """
         document = self._reply.document()
         value, life = self._value(document), self._life(document, sent_at)
-        # The vendors' SDKs refresh 120 s (Anthropic) or at most 1,200 s (OpenAI) before the end.
-        # Half the life is sooner wherever such a margin leaves most of the life.
-        refresh = life / 2 * (1 - _JITTER * share)
+        refresh = self._refresh(life) * (1 - _JITTER * share)
         return Credential(
             value,
             secrets.token_hex(4),
@@ -61,6 +59,14 @@ class Granted:
             refresh_at=sent_at + refresh,
             floor=min(_FLOOR, life / 4),
         )
+
+    def _refresh(self, life: float) -> float:
+        """Return the seconds until a newer one is due: by the provider's advice or by half a life.
+
+        Never before a quarter: a margin that a short life does not leave room for would make
+        each call an exchange.
+        """
+        return max(min(life / 2, life - self._form.margin), life / 4)
 
     def _value(self, document: Mapping[str, Any]) -> bytes:
         """Return the token of an answer (RFC 6749, section 5.1)."""

@@ -40,18 +40,31 @@ def test_its_version_is_new_each_time_and_says_nothing_of_it(one: Federated) -> 
     assert one.backend.describe(NAME).version == ""
 
 
-@pytest.mark.parametrize("life", [6, 60, 119, 120, 130, 240, 3600, DAY])
+@pytest.mark.parametrize(
+    ("life", "refresh"),
+    # Half, or 120 s before the end where that is sooner; a quarter where that leaves nothing.
+    [
+        (6, 1.5), (60, 15), (119, 29.75), (120, 30), (150, 37.5), (160, 40), (200, 80), (240, 120),
+        (3600, 1800), (DAY, DAY / 2),
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
-def test_it_is_refreshed_by_half_its_life_and_served_until_its_floor(
-    one: Federated, life: float, share: float
+def test_it_is_refreshed_in_time_and_served_until_its_floor(
+    one: Federated, life: float, refresh: float, share: float
 ) -> None:
     one.endpoint.life, one.share = life, share
     key = one.backend.fetch(NAME)
     assert key.expires_at is not None
     assert key.refresh_at is not None
-    assert key.refresh_at == pytest.approx(1000 + life / 2 * (1 - 0.2 * share))
+    assert key.refresh_at == pytest.approx(1000 + refresh * (1 - 0.2 * share))
     assert 1000 < key.refresh_at <= 1000 + life / 2 < key.expires_at - key.floor
     assert key.floor == min(30, life / 4)
+
+
+def test_where_the_provider_advises_nothing_it_is_half_its_life() -> None:
+    with federated("openai") as parts:
+        parts.endpoint.life, parts.share = 60, 0.0
+        assert parts.backend.fetch(NAME).refresh_at == pytest.approx(1030)
 
 
 @pytest.mark.parametrize("seconds", [DAY + 1, 1e300, 10**400, float("inf")])
