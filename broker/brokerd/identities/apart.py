@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from brokerd.harden import harden
+from brokerd.identities.jwt import MAX_BYTES
 from brokershim.errors import BackendTimeout, BrokerError, IdentityUnavailable, from_wire
 
 _KINDS = {"ci": "brokerd.identities.ci", "spiffe": "brokerd.identities.spiffe"}
@@ -82,8 +83,11 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 
 def _child(kind: str, request: str) -> None:
     harden()
+    answer: dict[str, Any]
     try:
-        answer = {"token": importlib.import_module(_KINDS[kind]).ask(**json.loads(request))}
+        token = importlib.import_module(_KINDS[kind]).ask(**json.loads(request))
+        # One more than is a token: the daemon is to say so, and not to hold all of it.
+        answer = {"token": token[: MAX_BYTES + 1]}
     except BrokerError as error:
         answer = {"error": error.to_wire()}
     sys.stdout.write(json.dumps(answer))

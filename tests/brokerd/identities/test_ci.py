@@ -164,6 +164,15 @@ def test_what_a_tool_says_is_not_repeated(environ: Set, tmp_path: Path, marker: 
     assert not any(part in str(refused.value.to_wire()) for part in HIDDEN.split("."))
 
 
+def test_a_tool_that_says_too_much_does_not_fill_the_daemon(environ: Set, tmp_path: Path) -> None:
+    """The daemon takes what the process apart lets it have, and that is no more than a token."""
+    script = "print('a' * 4 * 1024 * 1024 + '.b.c')"
+    environ({"CIRCLECI": "true", **tool(tmp_path, "circleci", script)})
+    assert len(apart.ask("ci", {"audience": AUDIENCE}, "CircleCI")) == 16 * 1024 + 1
+    with pytest.raises(IdentityUnavailable, match="not a signed JWT"):
+        CiJob("job").token(AUDIENCE)
+
+
 def test_a_tool_that_hangs_is_ended_with_all_that_it_started(environ: Set, tmp_path: Path) -> None:
     started, lives = tmp_path / "started", tmp_path / "lives"
     script = f"os.mkfifo({str(lives)!r}); open({str(started)!r}, 'w').close(); open({str(lives)!r})"

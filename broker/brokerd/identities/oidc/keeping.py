@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol, cast
 
@@ -120,8 +121,13 @@ class InKeyring:
         texts = (found.get("subject"), found.get("shown"), found.get("refresh_token"))
         times = (found.get("until"), found.get("life"))
         fits = all(isinstance(each, str) and each for each in texts)
-        fits = fits and all(each is None or type(each) is float for each in times)
+        fits = fits and all(each is None or _is_time(each) for each in times)
         return Kept(*cast("tuple[Any, Any, Any]", texts), *times) if fits else None
+
+
+def _is_time(value: object) -> bool:
+    """Return whether it is a finite number: JSON as Python reads it knows more than JSON does."""
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def keeper(settings: Settings) -> Keeper:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 from pathlib import Path
 
@@ -57,7 +58,10 @@ def test_an_entry_that_is_no_login_is_none(
         identity.token(None)
 
 
-@pytest.mark.parametrize("times", [{"until": "soon"}, {"life": True}, {"until": 7}])
+@pytest.mark.parametrize(
+    "times",
+    [{"until": "soon"}, {"life": True}, {"until": 7}, {"until": math.inf}, {"life": math.nan}],
+)
 def test_times_that_are_none_make_no_login(
     identity: OidcIdentity, issuer: OpenIdIssuer, keyring: MemoryKeyring, times: dict[str, object]
 ) -> None:
