@@ -10,7 +10,7 @@ import signal
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from typing import Any
 
-from brokerd import config, kinds, notice
+from brokerd import config, configfile, kinds, notice
 from brokerd.asking import Asking
 from brokerd.audit.group import GroupCommit
 from brokerd.audit.log import AuditLog
@@ -74,7 +74,8 @@ class Daemon:
     ) -> None:
         make_private_dir(config_dir())
         make_private_dir(state_dir())
-        settings = config.load(os.path.join(config_dir(), "config.toml"))
+        config_file = configfile.ConfigFile(os.path.join(config_dir(), "config.toml"))
+        settings = config_file.settings
         self._listener = listener
         self._stopping = asyncio.Event()
         self._sealer = Sealer()
@@ -117,10 +118,9 @@ class Daemon:
             audit_log=self._audit_log,
             refusals=self._refusals,
             store=self._store,
-            homes=settings.homes,
             standings=standings,
             logins=self._logins,
-            identity_of=settings.identity_of,
+            config_file=config_file,
             blocking=self._blocking,
             now=clock.now,
         )

@@ -8,8 +8,9 @@ from brokerd.audit.group import GroupCommit
 from brokerd.ending import Endings, Reason
 from brokerd.leases import Lease, LeaseTable
 from brokerd.policy import Policy
-from brokerd.policyfile import PolicyFile, Stamp
+from brokerd.policyfile import PolicyFile
 from brokerd.sessions import SessionTable
+from brokerd.stamp import Stamp
 from brokershim.errors import AuditUnavailable, BrokerError, Denied
 
 _log = logging.getLogger(__name__)

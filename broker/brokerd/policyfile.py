@@ -10,11 +10,11 @@ from brokerd import duration
 from brokerd.config import MAX_BYTES, as_table, check_keys, parse_toml, read_toml
 from brokerd.files import atomic_write
 from brokerd.policy import Approval, Grant, Policy
+from brokerd.stamp import Stamp, stamp
 from brokershim.errors import BackendUnavailable, ConfigError, InsecurePath, UsageError
 from brokershim.ownership import OTHERS_WRITE, read_private
 
 _KEYS = {"secrets", "project", "sha256", "folder", "unsafe_any_session", "max_ttl", "approval"}
-Stamp = tuple[int, ...] | None
 _UNREAD: Stamp = ()
 
 
@@ -41,12 +41,12 @@ class PolicyFile:
             ConfigError: It cannot be understood, so nothing is granted.
             InsecurePath: Others could change it, so nothing is granted.
         """
-        stamp = self.stamp()
-        if stamp != self._stamp:
+        found = self.stamp()
+        if found != self._stamp:
             # What was refused once, and is put right, looks as it did before: read it again then.
             self.last_read, self._stamp = Policy(), _UNREAD
             self.last_read = parse(self.path, read_toml(self.path))
-            self._stamp = stamp
+            self._stamp = found
         return self.last_read
 
     def stamp(self) -> Stamp:
@@ -55,15 +55,7 @@ class PolicyFile:
         Raises:
             ConfigError: It cannot be looked at.
         """
-        try:
-            found, folder = os.lstat(self.path), os.lstat(os.path.dirname(self.path))
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise ConfigError(f"cannot look at {self.path}: {error.strerror}") from None
-        # The change time also moves when the mode or the owner does, and nobody can set it back.
-        # In a folder that others may write to, the file could be another one of ours.
-        return found.st_ino, found.st_size, found.st_ctime_ns, folder.st_mode, folder.st_uid
+        return stamp(self.path)
 
     def allow(self, project: str, sha256: str, secrets: list[str]) -> None:
         """Trust a project's broker.toml in place of what was trusted of it before.

@@ -6,6 +6,7 @@ Every error becomes two lines and an exit status here, and nowhere else.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ import click
 
 from brokerctl import output
 from brokershim import __version__
-from brokershim.errors import BrokerError, UsageError
+from brokershim.errors import BrokerError, SecretNotFound, UsageError
 
 _COMMANDS = {
     "secret": "brokerctl.commands.secret:secret",
@@ -84,7 +85,19 @@ def main(args: Sequence[str] | None = None) -> int:
 
 def _fail(problem: BrokerError) -> int:
     output.error(problem)
+    if isinstance(problem, SecretNotFound):
+        _tell_if_it_may_be_new()
     return problem.exit_status
+
+
+def _tell_if_it_may_be_new() -> None:
+    """Say so where what was not found may stand in a config.toml that the daemon has not read."""
+    from brokerctl import stale
+    from brokerctl.autostart import running
+
+    with contextlib.suppress(BrokerError):  # what is told is the error that was met first
+        if client := running():
+            stale.warn(client)
 
 
 def _usage_error(problem: click.ClickException) -> UsageError:

@@ -13,6 +13,7 @@ from brokershim import wire
 from brokershim.errors import BrokerError, UnknownMethod
 
 Answer = dict[str, Any] | BrokerError | Callable[[dict[str, Any]], dict[str, Any]]
+_USUAL: dict[str, Answer] = {"daemon.status": {"config_changed": False}}
 
 
 class FakeDaemon:
@@ -68,7 +69,8 @@ class FakeDaemon:
         if request.method == "hello":
             return wire.encode_result(request.id, {"protocol": 1, "server": "fake/0"})
         self.calls.append((request.method, request.params))
-        answer = self.answers.get(request.method, UnknownMethod(f"no {request.method}"))
+        answers = {**_USUAL, **self.answers}
+        answer = answers.get(request.method, UnknownMethod(f"no {request.method}"))
         try:
             result = answer(request.params) if callable(answer) else answer
         except BrokerError as error:

@@ -162,7 +162,18 @@ def test_several_or_none_need_a_name(cli: CommandLine, fake: FakeDaemon, command
     shell = cli.terminal(command)
     assert shell.end() == 2
     assert "[identity.NAME]" in shell.seen
-    assert [name for name, _ in fake.calls] == ["identity.list"] * 2
+    assert {name for name, _ in fake.calls} == {"daemon.status", "identity.list"}
+
+
+@pytest.mark.parametrize("command", ["login", "logout"])
+def test_settings_that_the_daemon_has_not_read_are_told_of(
+    cli: CommandLine, fake: FakeDaemon, command: str
+) -> None:
+    fake.answers["identity.list"] = rows()
+    fake.answers["daemon.status"] = {"config_changed": True}
+    shell = cli.terminal(command)
+    assert shell.end() == 2
+    assert "config.toml has changed since the daemon started" in shell.seen
 
 
 def test_no_browser_only_prints(cli: CommandLine, fake: FakeDaemon, opened: Path) -> None:

@@ -21,6 +21,7 @@ STATUS = {
     "store": {"exists": True, "locked": False, "master_key": "keyring", "damaged": None},
     "audit": {"seq": 1, "hash": "00"},
     "policy": {"grants": 2, "error": None},
+    "config_changed": False,
     "backends": [],
     "protection": ["not dumpable", "keys sealed: memfd_secret"],
 }

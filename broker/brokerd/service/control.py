@@ -52,6 +52,7 @@ class Control:
             "store": asdict(store),
             "audit": parts.audit_log.head._asdict(),
             "policy": self._policy(),
+            "config_changed": parts.config_file.changed(),
             "backends": self._backends(),
             "protection": facts.protection,
         }

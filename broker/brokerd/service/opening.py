@@ -63,7 +63,8 @@ class Opening:
             raise UsageError(f"name between 1 and {projects.MAX_VARIABLES} secrets")
         for name in sorted(set(wanted.values())):
             await self._parts.credentials.describe(name)
-        identities = filter(None, map(self._parts.identity_of, wanted.values()))
+        identity_of = self._parts.config_file.settings.identity_of
+        identities = filter(None, map(identity_of, wanted.values()))
         logins = await self._parts.standings.needing_login(identities)
         launch = await self._launch(
             caller, program, script, trusted.folder if trusted else None, wanted

@@ -10,6 +10,7 @@ from brokerd.audit.group import GroupCommit
 from brokerd.audit.log import AuditLog
 from brokerd.blocking import Blocking
 from brokerd.breaker import Breaker
+from brokerd.configfile import ConfigFile
 from brokerd.credentials import Credentials
 from brokerd.ending import Endings
 from brokerd.leases import LeaseTable
@@ -41,8 +42,7 @@ class Parts:
 
     Attributes:
         breakers: How the backends fare that ask a server, by name.
-        homes: The backend of each secret that config.toml names.
-        identity_of: Gives the name of the identity that the backend of a secret uses, or None.
+        config_file: What the daemon is configured with.
     """
 
     leases: LeaseTable
@@ -56,9 +56,8 @@ class Parts:
     audit_log: AuditLog
     refusals: Refusals
     store: Store
-    homes: Mapping[str, str]
     standings: Standings
     logins: Logins
-    identity_of: Callable[[str], str | None]
+    config_file: ConfigFile
     blocking: Blocking
     now: Callable[[], float]

@@ -24,6 +24,7 @@ class Storing:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._homes = parts.config_file.settings.homes
 
     async def set(
         self,
@@ -50,7 +51,7 @@ class Storing:
         With `partial`, those of config.toml are listed though the embedded store cannot be read.
         """
         del caller
-        configured = [await self._parts.credentials.describe(name) for name in self._parts.homes]
+        configured = [await self._parts.credentials.describe(name) for name in self._homes]
         stored, unlisted = await self._stored(partial)
         found = sorted([*configured, *stored], key=lambda secret: secret.name)
         later = (secret for secret in found if after is None or secret.name > after)
@@ -60,7 +61,7 @@ class Storing:
     async def show(self, caller: Caller, *, name: str) -> dict[str, Any]:
         """Return one secret's description and its versions, of which a configured one has none."""
         del caller
-        if check_name(name) in self._parts.homes:
+        if check_name(name) in self._homes:
             return {**_row(await self._parts.credentials.describe(name)), "versions": []}
         secret, versions = await self._parts.blocking.run(_STORE, self._parts.store.show, name)
         rows = [{"version": each.version, "created": each.created} for each in versions]
@@ -114,10 +115,10 @@ class Storing:
         try:
             found = await parts.blocking.run(_STORE, parts.store.list)
         except BrokerError as error:
-            if not (partial and parts.homes):
+            if not (partial and self._homes):
                 raise
             return [], error.message
-        return [secret for secret in found if secret.name not in parts.homes], None
+        return [secret for secret in found if secret.name not in self._homes], None
 
     async def _change(
         self,
@@ -131,9 +132,9 @@ class Storing:
     ) -> _Result:
         """Change a secret and end its leases; no change is begun without a trace."""
         parts, peer = self._parts, caller.peer
-        if check_name(name) in parts.homes:
+        if check_name(name) in self._homes:
             raise UsageError(
-                f"config.toml gives {name} to the backend {parts.homes[name]}",
+                f"config.toml gives {name} to the backend {self._homes[name]}",
                 hint=f'change it there, under [secret."{name}"]',
             )
         facts: dict[str, str | int] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from brokerctl import stale
 from brokerctl.checks.check import Check
 from brokerctl.commands.status import describe_store
 from brokerctl.replies import field, table, texts
@@ -22,6 +23,8 @@ def daemon(client: Client | None) -> Iterator[Check]:
     yield _version(field(status, "version", str))
     yield _store(table(status, "store"))
     yield Check("protection", "ok", ", ".join(texts(status, "protection")))
+    if stale.is_stale(status):
+        yield Check("config", "warn", stale.CHANGED, stale.REMEDY)
     error = table(status, "policy").get("error")
     if error is not None:
         yield Check("policy", "fail", f"nothing is granted: {error}", "correct policy.toml")

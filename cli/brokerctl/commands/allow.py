@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from brokerctl import output, project
+from brokerctl import output, project, stale
 from brokerctl.autostart import connect_or_start
 from brokerctl.replies import field, mapping, pages
 from brokerctl.trust import describe
@@ -37,5 +37,8 @@ def _warn_of_missing(client: Client, asked: set[str]) -> None:
     except Locked:
         output.note("the store is locked, so it was not checked whether the secrets exist")
         return
-    for name in sorted(asked - stored):
+    missing = sorted(asked - stored)
+    if missing:
+        stale.warn(client)
+    for name in missing:
         output.warning(f"{name} is not stored yet; store it with `brokerctl secret set {name}`")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from brokerctl import identities, output
+from brokerctl import identities, output, stale
 from brokerctl.autostart import connect_or_start
 from brokerctl.login import Way, log_in, required, success
 from brokerctl.options import IDENTITY, json_option
@@ -24,7 +24,9 @@ def login(name: str | None, device: bool, no_browser: bool) -> None:
     with terminal() as asking:
         if asking is None:
             raise required(name)
-        chosen = name or identities.the_only_personal_one(connect_or_start())
+        client = connect_or_start()
+        stale.warn(client)
+        chosen = name or identities.the_only_personal_one(client)
         standing = log_in(asking, chosen, Way(device, not no_browser))
     output.result(success(chosen, standing))
 
@@ -34,6 +36,7 @@ def login(name: str | None, device: bool, no_browser: bool) -> None:
 def logout(name: str | None) -> None:
     """Forget the login to NAME, here and at its provider."""
     client = connect_or_start()
+    stale.warn(client)
     chosen = name or identities.the_only_personal_one(client)
     client.call("identity.logout", identity=chosen)
     output.result(f"logged out of {chosen}")
@@ -51,7 +54,9 @@ def whoami(name: str | None, as_json: bool) -> None:
     --json: a list of {name, kind, state, issuer, subject, until, reason}; until is in seconds from
     now, or null.
     """
-    rows = identities.listed(connect_or_start())
+    client = connect_or_start()
+    stale.warn(client)
+    rows = identities.listed(client)
     if name is not None:
         rows = [identities.named(rows, name)]
     if as_json:

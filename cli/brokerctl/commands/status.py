@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from brokerctl import identities, output
+from brokerctl import identities, output, stale
 from brokerctl.autostart import running
 from brokerctl.options import json_option
 from brokerctl.replies import field, number, pages, pick, table, texts
@@ -14,8 +14,8 @@ from brokershim.client import Client
 from brokershim.paths import socket_path
 
 _KEYS = (
-    "pid", "version", "uptime", "connections", "leases", "store", "audit", "policy", "backends",
-    "protection",
+    "pid", "version", "uptime", "connections", "leases", "store", "audit", "policy",
+    "config_changed", "backends", "protection",
 )  # fmt: skip
 _BACKEND_KEYS = ("name", "state", "failures", "retry_in", "reason")
 _SESSION_KEYS = ("session", "root", "program", "script", "project", "secrets", "leases")
@@ -30,10 +30,11 @@ def status(as_json: bool) -> None:
     with 5 if none does.
 
     --json: {running, socket, pid, version, uptime, connections, leases, store, audit, policy,
-    backends, protection, identities, sessions}; null where no daemon runs; backends is a list of
-    {name, state, failures, retry_in, reason} with state closed, open or half-open; identities is
-    what `brokerctl whoami --json` shows; sessions is a list of {session, root, program,
-    script, project, secrets, leases}.
+    config_changed, backends, protection, identities, sessions}; null where no daemon runs;
+    config_changed says that config.toml is no longer what the daemon read at its start; backends
+    is a list of {name, state, failures, retry_in, reason} with state closed, open or half-open;
+    identities is what `brokerctl whoami --json` shows; sessions is a list of {session, root,
+    program, script, project, secrets, leases}.
     """
     client = running()
     if as_json:
@@ -70,6 +71,8 @@ def _show(facts: dict[str, Any]) -> None:
             "leases": str(facts["leases"]),
         }
     )
+    if stale.is_stale(facts):
+        stale.say()
     if facts["backends"]:
         rows = [(str(row["name"]), describe_backend(row)) for row in facts["backends"]]
         output.table(("backend", "state"), rows, empty="no backends")

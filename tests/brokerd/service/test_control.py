@@ -41,6 +41,12 @@ def test_a_broken_policy_shows_in_the_status(daemon: Daemon) -> None:
     assert str(path) in found["error"]
 
 
+def test_a_change_of_the_configuration_shows_in_the_status(daemon: Daemon) -> None:
+    assert daemon.call("daemon.status")["config_changed"] is False
+    daemon.world.write_config("config.toml", "[audit]\nrotate_bytes = 2000000\n")
+    assert daemon.call("daemon.status")["config_changed"] is True
+
+
 def test_the_head_is_the_last_line_of_the_audit(daemon: Daemon) -> None:
     last = daemon.world.events()[-1]
     assert daemon.call("audit.head") == {"seq": last["seq"], "hash": last["hash"]}
