@@ -164,9 +164,12 @@ def test_what_a_tool_says_is_not_repeated(environ: Set, tmp_path: Path, marker: 
     assert not any(part in str(refused.value.to_wire()) for part in HIDDEN.split("."))
 
 
-def test_a_tool_that_says_too_much_does_not_fill_the_daemon(environ: Set, tmp_path: Path) -> None:
+def test_a_tool_that_says_too_much_does_not_fill_the_daemon(
+    environ: Set, issuer: Issuer, tmp_path: Path
+) -> None:
     """The daemon takes what the process apart lets it have, and that is no more than a token."""
-    script = "print('a' * 4 * 1024 * 1024 + '.b.c')"
+    rest = issuer.github(AUDIENCE).partition(".")[2]
+    script = f"print('a' * 4 * 1024 * 1024 + '.{rest}')"
     environ({"CIRCLECI": "true", **tool(tmp_path, "circleci", script)})
     assert len(apart.ask("ci", {"audience": AUDIENCE}, "CircleCI")) == 16 * 1024 + 1
     with pytest.raises(IdentityUnavailable, match="not a signed JWT"):
