@@ -6,6 +6,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -266,3 +267,28 @@ def test_a_logout_ends_the_leases_and_the_key_is_asked_for_afresh(
         puppet.call("lease.acquire", secret="made/key")
     wait_until(lambda: daemon.call("lease.list")["leases"] == [])
     assert [method for method, _ in puppet.told()] == ["secret.rotated"]
+
+
+_NOTIFY = """#!/bin/sh
+printf '%s\\n' "$@" > "$HOME/told"
+"""
+
+
+@pytest.fixture
+def desktop(world: World) -> Path:
+    """Give the daemon a desktop; return where it then says what was shown."""
+    folder = world.home / identity_daemon.DESKTOP
+    folder.mkdir()
+    program = folder / "notify-send"
+    program.write_text(_NOTIFY)
+    program.chmod(0o755)
+    return world.home / "told"
+
+
+@pytest.mark.usefixtures("desktop", "daemon")  # in that order: it looks as it starts
+def test_a_person_at_a_desktop_is_told_that_a_login_is_due(
+    desktop: Path, work: FolderIdentity
+) -> None:
+    work.stands(Standing("due", READY.issuer, READY.subject, 7200.0))
+    wait_until(lambda: desktop.exists() and "brokerctl login work" in desktop.read_text())
+    assert "work will need a login in" in desktop.read_text()
