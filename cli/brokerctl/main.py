@@ -15,7 +15,7 @@ import click
 
 from brokerctl import output
 from brokershim import __version__
-from brokershim.errors import BrokerError, SecretNotFound, UsageError
+from brokershim.errors import BrokerError, Locked, SecretNotFound, UsageError
 
 _COMMANDS = {
     "secret": "brokerctl.commands.secret:secret",
@@ -85,7 +85,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 def _fail(problem: BrokerError) -> int:
     output.error(problem)
-    if isinstance(problem, SecretNotFound):
+    if isinstance(problem, (SecretNotFound, Locked)):
         _tell_if_it_may_be_new()
     return problem.exit_status
 

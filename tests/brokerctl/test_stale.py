@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from brokershim.errors import SecretNotFound
+from brokershim.errors import BrokerError, Locked, SecretNotFound
 from tests.brokerctl.conftest import CommandLine
 from tests.brokerctl.test_status import ALL, STATUS
 
@@ -27,13 +27,13 @@ def test_who_looks_is_told(cli: CommandLine, command: str, changed: bool) -> Non
     assert (_WORDS in done.stderr, _REMEDY in done.stderr) == (changed, changed)
 
 
+@pytest.mark.parametrize("error", [SecretNotFound("there is none"), Locked("it is locked")])
 @pytest.mark.parametrize("changed", [True, False])
-def test_who_finds_nothing_is_told(cli: CommandLine, changed: bool) -> None:
-    missing = SecretNotFound("there is no secret corp/key")
-    cli.daemon(_answers(changed, **{"secret.show": missing}))
+def test_who_finds_nothing_is_told(cli: CommandLine, error: BrokerError, changed: bool) -> None:
+    cli.daemon(_answers(changed, **{"secret.show": error}))
     done = cli.run("secret", "show", "corp/key")
-    assert done.returncode == 4
-    assert "there is no secret corp/key" in done.stderr
+    assert done.returncode == error.exit_status
+    assert error.message in done.stderr
     assert (_WORDS in done.stderr) == changed
 
 

@@ -117,7 +117,9 @@ def _seconds_left(claims: Mapping[str, Any], source: str, wall: float) -> float:
             f"{source} is valid from {_date(starts)} on, and here it is only {_date(wall)}"
         )
     if ends <= wall:
-        raise IdentityExpired(f"{source} was over at {_date(ends)}")
+        raise IdentityExpired(
+            f"{source} was over at {_date(ends)}", hint="see what ought to renew it, and does not"
+        )
     return ends - wall
 
 

@@ -43,8 +43,9 @@ def test_one_that_is_over_says_so_until_a_newer_one_is_written(
     identity: TokenFile, path: Path
 ) -> None:
     path.write_text(token(exp=int(time.time()) - 5))
-    with pytest.raises(IdentityExpired, match=f"the token in {path} was over at"):
+    with pytest.raises(IdentityExpired, match=f"the token in {path} was over at") as expired:
         identity.token(AUDIENCE)
+    assert "renew it" in expired.value.hint
     assert identity.standing().state == "failed"
     path.write_text(token())
     assert identity.standing().state == "ready"

@@ -127,7 +127,10 @@ class DeviceLogin:
         if reply.status == _OK:
             return document
         if words.code_of(document):
-            raise IdentityUnavailable(f"{issuer} gives no code: {words.said(document)}")
+            raise IdentityUnavailable(
+                f"{issuer} gives no code: {words.said(document)}",
+                hint="see that it knows this client_id, and lets it use the device flow",
+            )
         raise ServerDown(f"{issuer} answers status {reply.status} where it should give a code")
 
     def _question(self) -> list[tuple[str, str]]:

@@ -107,8 +107,9 @@ def test_a_provider_without_it_says_so(identity: OidcIdentity, issuer: OpenIdIss
 
 def test_a_provider_that_gives_none_says_why(identity: OidcIdentity, issuer: OpenIdIssuer) -> None:
     issuer.instead["/device"] = lambda _: refusal("unauthorized_client", "not for this one")
-    with pytest.raises(IdentityUnavailable, match="not for this one"):
+    with pytest.raises(IdentityUnavailable, match="not for this one") as refused:
         identity.login("device")
+    assert "client_id" in refused.value.hint
 
 
 @pytest.mark.parametrize(
