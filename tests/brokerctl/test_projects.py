@@ -137,6 +137,20 @@ def test_allow_of_what_is_allowed_changes_nothing(cli: CommandLine) -> None:
     assert fake.params("project.allow") == []
 
 
+@pytest.mark.parametrize("configured", [True, False])
+def test_allow_knows_what_is_configured_though_the_store_is_locked(
+    cli: CommandLine, configured: bool
+) -> None:
+    (cli.folder / "broker.toml").touch()
+    listed = secrets("b/c", *(["openai/dev"] if configured else []))
+    answer = {**listed, "unlisted": "the store is locked"}
+    cli.daemon({"project.show": shown(cli, "allowed"), "secret.list": answer})
+    done = cli.run("allow")
+    assert done.returncode == 0
+    assert ("was not checked" in done.stderr) != configured
+    assert "not stored yet" not in done.stderr
+
+
 def test_allow_passes_on_what_is_wrong_with_the_file(cli: CommandLine) -> None:
     (cli.folder / "broker.toml").touch()
     cli.daemon({"project.show": ConfigError("broker.toml is not TOML (at line 1, column 2)")})

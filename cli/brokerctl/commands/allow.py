@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from brokerctl import output, project, stale
 from brokerctl.autostart import connect_or_start
-from brokerctl.replies import field, mapping, pages
+from brokerctl.replies import field, items, mapping, whole_pages
 from brokerctl.trust import describe
 from brokershim.client import Client
 from brokershim.errors import Locked
@@ -31,14 +33,22 @@ def allow(folder: str | None) -> None:
     _warn_of_missing(client, set(mapping(facts, "env").values()))
 
 
-def _warn_of_missing(client: Client, asked: set[str]) -> None:
+def _listed(client: Client) -> list[dict[str, Any]]:
+    """Return the secrets, page by page; of a store that is locked, what config.toml names."""
     try:
-        stored = {field(row, "name", str) for row in pages(client, "secret.list", "secrets")}
-    except Locked:
-        output.note("the store is locked, so it was not checked whether the secrets exist")
-        return
-    missing = sorted(asked - stored)
+        return list(whole_pages(client, "secret.list", partial=True))
+    except Locked as problem:  # config.toml names none
+        return [{"secrets": [], "unlisted": problem.message}]
+
+
+def _warn_of_missing(client: Client, asked: set[str]) -> None:
+    replies = _listed(client)
+    known = {field(row, "name", str) for reply in replies for row in items(reply, "secrets")}
+    missing = sorted(asked - known)
     if missing:
         stale.warn(client)
+    if missing and (why := replies[0].get("unlisted")) is not None:
+        output.note(f"{why}, so it was not checked whether the secrets exist")
+        return
     for name in missing:
         output.warning(f"{name} is not stored yet; store it with `brokerctl secret set {name}`")
