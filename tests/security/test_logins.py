@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -17,10 +18,12 @@ import pytest
 from brokershim.errors import BrokerError, LoginRefused, LoginRequired, NotFound, ServerDown
 from demo import search
 from demo.forms import Needles
-from tests.support.daemon import Daemon, new_world, started, wait_until
+from tests.security.scene import STRANGER_UID
+from tests.support.daemon import Daemon, new_world, plain_python, started, wait_until
 from tests.support.issuer import CLIENT, OpenIdIssuer, refusal
 from tests.support.provider import Answer, Asked
 from tests.support.puppet import Puppet, Stage
+from tests.support.require import require_linux, require_root
 
 _SECRET = "openai/team"
 _KEY = "sk-proj-canary-of-a-login-5b1e09c7d2"
@@ -45,6 +48,13 @@ service_account_id = "sa_1"
 
 [secret."openai/team"]
 backend = "team"
+"""
+_STRANGER = """
+import socket, sys
+with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as there:
+    there.sendall(sys.argv[2].encode())
+    if sys.argv[3] == "False":
+        print(there.recv(65536).decode())
 """
 
 
@@ -193,6 +203,25 @@ def test_claim_32_a_flood_on_its_port_neither_stops_a_login_nor_fills_the_log(
             flooding.sendall(b"GET /callback?state=x HTTP/1.1\r\n")
         assert get(honest) == 303
         assert person.call("login.wait", login=login, seconds=20)["done"]
+
+
+@pytest.mark.parametrize("hangs_up", [False, True])
+def test_claim_32_another_user_who_knows_the_address_does_not_finish_it(
+    office: Office, *, hangs_up: bool
+) -> None:
+    require_linux()
+    require_root()
+    person = office.stage.enter()
+    login, url = office.begin(person)
+    address = urlsplit(office.issuer.consent(url))
+    host, target = address.netloc, f"{address.path}?{address.query}"
+    request = f"GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"
+    command = [*plain_python(), "-c", _STRANGER, str(address.port), request, str(hangs_up)]
+    found = subprocess.run(command, user=STRANGER_UID, capture_output=True, check=True, text=True)
+    assert hangs_up or "400 Bad Request" in found.stdout
+    assert not person.call("login.wait", login=login, seconds=0.5)["done"]
+    assert get(address.geturl()) == 303
+    assert person.call("login.wait", login=login, seconds=20)["done"]
 
 
 @pytest.mark.parametrize("changes", [{"iss": "https://another.example"}, {"code": "made-up"}])

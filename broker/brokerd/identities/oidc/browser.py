@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from urllib.parse import urlencode
 
 from brokerd.identities.base import Standing
-from brokerd.identities.oidc import pages, ways, words
+from brokerd.identities.oidc import caller, pages, ways, words
 from brokerd.identities.oidc.loopback import SECONDS, Asked, Loopback
 from brokerd.identities.oidc.metadata import Metadata
 from brokerd.identities.oidc.pages import Page
@@ -126,17 +126,20 @@ class BrowserLogin:
 
     async def _answer(self, asked: Asked) -> Page:
         if asked.path == "/callback":
-            return await self._called_back(asked.query)
+            return await self._called_back(asked)
         page = self._end.result() if self._end.done() else None
         if page is None or asked.path != page.path:
             return pages.NOTHING_HERE
         self._seen.set()
         return page
 
-    async def _called_back(self, query: Mapping[str, str]) -> Page:
-        """Take in one answer: the first that knows the state. Others end nothing."""
+    async def _called_back(self, asked: Asked) -> Page:
+        """Take in one answer: the first of this user that knows the state. Others end nothing."""
+        query = asked.query
         state = query.get("state", "").encode()
         if self._state is None or not hmac.compare_digest(state, self._state.encode()):
+            return pages.NOT_OURS
+        if caller.is_foreign(asked.port, self._loopback.port):
             return pages.NOT_OURS
         self._state = None
         if not self._back.done():

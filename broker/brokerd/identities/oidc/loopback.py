@@ -26,10 +26,17 @@ _FIELDS = 16
 
 @dataclass(frozen=True)
 class Asked:
-    """One request. Its repr shows nothing: there may be a code in it."""
+    """One request. Its repr shows nothing: there may be a code in it.
+
+    Attributes:
+        path: What it asks for.
+        query: Its parameters.
+        port: The port that it is from.
+    """
 
     path: str
     query: Mapping[str, str]
+    port: int
 
     def __repr__(self) -> str:
         """Show no code."""
@@ -45,7 +52,8 @@ class Loopback:
     def __init__(self) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
         self._socket.setblocking(False)
-        self.authority = f"127.0.0.1:{self._socket.getsockname()[1]}"
+        self.port: int = self._socket.getsockname()[1]
+        self.authority = f"127.0.0.1:{self.port}"
         self._reading: dict[asyncio.StreamWriter, None] = {}
         self._answering: set[asyncio.Task[None]] = set()
         self._open: set[asyncio.Task[None]] = set()
@@ -105,7 +113,7 @@ class Loopback:
             self._reading.pop(writer, None)
 
     async def _respond(self, writer: asyncio.StreamWriter, head: bytes, answer: Answer) -> None:
-        asked = self._asked(head)
+        asked = self._asked(head, writer.get_extra_info("peername")[1])
         page = asked if isinstance(asked, Page) else await answer(asked)
         with contextlib.suppress(TimeoutError, OSError):
             async with asyncio.timeout(SECONDS):
@@ -114,7 +122,7 @@ class Loopback:
                 writer.close()
                 await writer.wait_closed()
 
-    def _asked(self, head: bytes) -> Asked | Page:
+    def _asked(self, head: bytes, port: int) -> Asked | Page:
         """Return what a request asks for, or the page that refuses it (RFC 9112, section 3)."""
         line, *fields = head.decode("latin-1").split("\r\n")
         words = line.split(" ")
@@ -125,7 +133,7 @@ class Loopback:
             return pages.WRONG_HOST
         if words[0] != "GET":
             return pages.WRONG_METHOD
-        return _split(words[1])
+        return _split(words[1], port)
 
 
 def _hosts(fields: list[str]) -> list[str]:
@@ -133,7 +141,7 @@ def _hosts(fields: list[str]) -> list[str]:
     return [value.strip() for name, _, value in pairs if name.lower() == "host"]
 
 
-def _split(target: str) -> Asked | Page:
+def _split(target: str, port: int) -> Asked | Page:
     """Return a request's path and query; each parameter once (RFC 6749, section 3.1)."""
     try:
         parts = urlsplit(target)
@@ -143,4 +151,4 @@ def _split(target: str) -> Asked | Page:
     except ValueError:
         return pages.NOT_UNDERSTOOD
     query = dict(pairs)
-    return Asked(parts.path, query) if len(query) == len(pairs) else pages.NOT_UNDERSTOOD
+    return Asked(parts.path, query, port) if len(query) == len(pairs) else pages.NOT_UNDERSTOOD
