@@ -1,4 +1,4 @@
-"""Which CI does a job run in, and which of its variables prove which job it is? (Data.)
+"""Which CI does a job run in, and which of its variables prove which job it is? (Pure.)
 
 Sources: what the package `id` reads, in its module of ambient credentials; GitHub, "OpenID
 Connect reference"; Buildkite, "buildkite-agent oidc" and the changelog of agent 3.104; GitLab,
@@ -21,6 +21,7 @@ class Ci(NamedTuple):
         asking: Names of the variables that a token is asked for with, or that hold one.
         proving: Names of those with which any program could pass for the job.
         advice: What to write where it is there and gives no token.
+        needed: What it gives no token without: a variable for each of these has to hold something.
     """
 
     title: str
@@ -28,6 +29,7 @@ class Ci(NamedTuple):
     asking: re.Pattern[str]
     proving: re.Pattern[str]
     advice: str
+    needed: tuple[re.Pattern[str], ...] = ()
 
 
 _NOTHING = re.compile("(?!)")
@@ -42,6 +44,10 @@ CIS = (
         _GITHUB,
         _GITHUB,
         "give the job `permissions: id-token: write`",
+        needed=(
+            re.compile("ACTIONS_ID_TOKEN_REQUEST_TOKEN"),
+            re.compile("ACTIONS_ID_TOKEN_REQUEST_URL"),
+        ),
     ),
     Ci(
         "Google Cloud",
@@ -64,7 +70,8 @@ CIS = (
         "GITLAB_CI",
         _GITLAB,
         _GITLAB,
-        "declare that variable under `id_tokens:` of the job, with the audience as its `aud`",
+        "declare a variable for the audience under `id_tokens:` of the job, with it as `aud`",
+        needed=(_GITLAB,),
     ),
     Ci(
         "CircleCI",
@@ -79,6 +86,12 @@ CIS = (
 def found_in(environ: Mapping[str, str]) -> Ci | None:
     """Return the CI that an environment is of; None where it is of none."""
     return next((ci for ci in CIS if environ.get(ci.marker)), None)
+
+
+def gives_nothing(ci: Ci, environ: Mapping[str, str]) -> bool:
+    """Return whether it can be seen in a job's environment that it is given no token."""
+    there = [name for name, value in environ.items() if value]
+    return not all(any(map(needed.fullmatch, there)) for needed in ci.needed)
 
 
 def asks_for_identity(environ: Mapping[str, str]) -> set[str]:

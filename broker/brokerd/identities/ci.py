@@ -13,7 +13,7 @@ from collections.abc import Hashable
 
 import urllib3
 
-from brokerd.ambient import Ci, found_in
+from brokerd.ambient import Ci, found_in, gives_nothing
 from brokerd.identities import apart
 from brokerd.identities.base import Identity, Standing, Token
 from brokerd.identities.jwt import CLOCKS, Clocks, token_of
@@ -121,6 +121,8 @@ class CiJob:
         ci = _ci()
         if ci is None:
             return Standing("absent", reason=_NO_JOB)
+        if gives_nothing(ci, os.environ):
+            return Standing("failed", ci.title, reason=f"{ci.title} gives no token: {ci.advice}")
         return Standing("ready", issuer=ci.title, subject=self._subject)
 
 

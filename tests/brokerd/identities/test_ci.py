@@ -21,6 +21,7 @@ from tests.support.jwks import Issuer
 from tests.support.provider import Answer
 
 AUDIENCE, VARIABLE = "https://api.example.com", "HTTPS___API_EXAMPLE_COM_ID_TOKEN"
+REQUEST = "ACTIONS_ID_TOKEN_REQUEST_"
 HIDDEN = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJoaWRkZW4ifQ.c2lnbmF0dXJl"
 Set = Callable[[dict[str, str]], None]
 
@@ -29,6 +30,8 @@ Set = Callable[[dict[str, str]], None]
 def environ(monkeypatch: pytest.MonkeyPatch) -> Set:
     for each in CIS:
         monkeypatch.delenv(each.marker, raising=False)
+    for name in (VARIABLE, REQUEST + "TOKEN", REQUEST + "URL"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(ci, "_PRODUCT", "/nowhere")
 
     def set_all(variables: dict[str, str]) -> None:
@@ -88,6 +91,42 @@ def test_a_job_that_gives_no_token_says_why_and_what_to_write(
         CiJob("job").token(AUDIENCE)
     assert reason in refused.value.message
     assert advice in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("variables", "advice"),
+    [
+        ({"GITHUB_ACTIONS": "true"}, "`permissions: id-token: write`"),
+        ({"GITHUB_ACTIONS": "true", REQUEST + "TOKEN": "t"}, "`permissions: id-token: write`"),
+        (
+            {"GITHUB_ACTIONS": "true", REQUEST + "TOKEN": "t", REQUEST + "URL": ""},
+            "`permissions: id-token: write`",
+        ),
+        ({"GITLAB_CI": "true"}, "`id_tokens:`"),
+        ({"GITLAB_CI": "true", VARIABLE: ""}, "`id_tokens:`"),
+    ],
+)
+def test_a_job_that_can_be_seen_to_get_no_token_is_not_ready(
+    environ: Set, variables: dict[str, str], advice: str
+) -> None:
+    environ(variables)
+    standing = CiJob("job").standing()
+    assert standing.state == "failed"
+    assert advice in standing.reason
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"GITHUB_ACTIONS": "true", REQUEST + "TOKEN": "t", REQUEST + "URL": "https://r.example"},
+        {"GITLAB_CI": "true", VARIABLE: "t"},
+        {"BUILDKITE": "true"},
+        {"CIRCLECI": "true"},
+    ],
+)
+def test_a_job_that_may_get_a_token_is_ready(environ: Set, variables: dict[str, str]) -> None:
+    environ(variables)
+    assert CiJob("job").standing().state == "ready"
 
 
 @pytest.mark.parametrize(
