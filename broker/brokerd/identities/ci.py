@@ -17,6 +17,7 @@ from brokerd.ambient import Ci, found_in, gives_nothing
 from brokerd.identities import apart
 from brokerd.identities.base import Identity, Standing, Token
 from brokerd.identities.jwt import CLOCKS, Clocks, token_of
+from brokerd.identities.reasons import reason_of
 from brokerd.table import Table
 from brokershim.errors import ClockSkew, IdentityExpired, IdentityUnavailable
 
@@ -120,7 +121,7 @@ class CiJob:
         """Return in which CI this is, and as whom a token named the job before."""
         ci = _ci()
         if ci is None:
-            return Standing("absent", reason=_NO_JOB)
+            return Standing("absent", reason=reason_of(_no_job()))
         if gives_nothing(ci, os.environ):
             return Standing("failed", ci.title, reason=f"{ci.title} gives no token: {ci.advice}")
         return Standing("ready", issuer=ci.title, subject=self._subject)

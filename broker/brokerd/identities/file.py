@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable
 from brokerd.identities import tokenfile
 from brokerd.identities.base import Identity, Standing, Token
 from brokerd.identities.jwt import CLOCKS, Clocks, token_of
+from brokerd.identities.reasons import reason_of
 from brokerd.table import Table
 from brokershim.errors import BrokerError, IdentityUnavailable
 
@@ -69,7 +70,7 @@ class TokenFile:
         try:
             found = self.token(None)
         except IdentityUnavailable as error:
-            return Standing("absent", reason=error.message)
+            return Standing("absent", reason=reason_of(error))
         except BrokerError as error:
-            return Standing("failed", reason=error.message)
+            return Standing("failed", reason=reason_of(error))
         return Standing("ready", issuer=found.issuer, subject=found.subject)

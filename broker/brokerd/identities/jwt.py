@@ -73,10 +73,10 @@ def token_of(text: str, source: str, audience: str | None, clocks: Clocks) -> To
 def _claims(text: str, source: str) -> Mapping[str, Any]:
     match = _COMPACT.fullmatch(text) if len(text) <= MAX_BYTES else None
     if match is None:
-        raise IdentityUnavailable(f"{source} is not a signed JWT", hint="see what writes it")
+        raise _useless(f"{source} is not a signed JWT")
     header, claims = _json(match[1], source), _json(match[2], source)
     if not isinstance(header.get("alg"), str) or header["alg"].lower() == "none":
-        raise IdentityUnavailable(f"{source} is not signed", hint="see what writes it")
+        raise _useless(f"{source} is not signed")
     return claims
 
 
@@ -86,14 +86,14 @@ def _json(part: str, source: str) -> Mapping[str, Any]:
     except (binascii.Error, ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise IdentityUnavailable(f"{source} is not a signed JWT", hint="see what writes it")
+        raise _useless(f"{source} is not a signed JWT")
     return cast("dict[str, Any]", found)
 
 
 def _text(claims: Mapping[str, Any], name: str, source: str) -> str | None:
     found = claims.get(name)
     if found is not None and not (isinstance(found, str) and found.isprintable()):
-        raise IdentityUnavailable(f"the {name} of {source} is not a text")
+        raise _useless(f"the {name} of {source} is not a text")
     return found
 
 
@@ -103,14 +103,14 @@ def _time(claims: Mapping[str, Any], name: str, source: str) -> float | None:
         return None
     is_number = isinstance(found, int | float) and not isinstance(found, bool)
     if not is_number or not 0 <= found < _LATEST:
-        raise IdentityUnavailable(f"the {name} of {source} is not a time")
+        raise _useless(f"the {name} of {source} is not a time")
     return float(found)
 
 
 def _seconds_left(claims: Mapping[str, Any], source: str, wall: float) -> float:
     ends = _time(claims, "exp", source)
     if ends is None:
-        raise IdentityUnavailable(f"{source} never ends, and so proves nothing")
+        raise _useless(f"{source} never ends, and so proves nothing")
     starts = max(_time(claims, name, source) or 0.0 for name in ("nbf", "iat"))
     if starts > wall + _AHEAD_SECONDS:
         raise ClockSkew(
@@ -121,6 +121,10 @@ def _seconds_left(claims: Mapping[str, Any], source: str, wall: float) -> float:
             f"{source} was over at {_date(ends)}", hint="see what ought to renew it, and does not"
         )
     return ends - wall
+
+
+def _useless(message: str) -> IdentityUnavailable:
+    return IdentityUnavailable(message, hint="see what writes it")
 
 
 def _check_audience(claims: Mapping[str, Any], source: str, audience: str) -> None:

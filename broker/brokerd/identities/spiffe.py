@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from brokerd.identities import apart
 from brokerd.identities.base import Identity, Standing, Token
 from brokerd.identities.jwt import CLOCKS, Clocks, token_of
+from brokerd.identities.reasons import reason_of
 from brokerd.table import Table
 from brokershim.errors import (
     BackendTimeout,
@@ -144,7 +145,7 @@ class Workload:
         try:
             self._check_socket()
         except IdentityUnavailable as error:
-            return Standing("absent", reason=error.message)
+            return Standing("absent", reason=reason_of(error))
         return Standing("ready", issuer=f"unix://{self._path}", subject=self._subject)
 
     def _check_socket(self) -> None:

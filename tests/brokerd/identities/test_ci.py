@@ -59,7 +59,9 @@ def test_where_there_is_no_job_it_says_how_to_start_inside_one(environ: Set) -> 
     with pytest.raises(IdentityUnavailable, match="no job of a CI") as refused:
         CiJob("job").token(AUDIENCE)
     assert "brokerctl daemon stop" in refused.value.hint
-    assert CiJob("job").standing().state == "absent"
+    standing = CiJob("job").standing()
+    assert standing.state == "absent"
+    assert "brokerctl daemon stop" in standing.reason
 
 
 def test_where_id_finds_nothing_there_is_no_job(environ: Set) -> None:

@@ -53,10 +53,12 @@ def test_one_that_is_over_says_so_until_a_newer_one_is_written(
 
 def test_one_that_is_not_there_is_absent(identity: TokenFile, path: Path) -> None:
     path.unlink()
-    assert identity.standing() == Standing("absent", reason=f"there is no {path}")
+    reason = f"there is no {path}; see what is to write it"
+    assert identity.standing() == Standing("absent", reason=reason)
 
 
 def test_one_that_others_can_read_is_broken_and_says_why(identity: TokenFile, path: Path) -> None:
     path.chmod(0o644)
     assert identity.standing().state == "failed"
     assert "0644" in identity.standing().reason
+    assert identity.standing().reason.endswith(f"; chmod 0600 {path}")

@@ -60,6 +60,7 @@ def test_where_there_is_no_socket_it_is_absent(tmp_path: Path) -> None:
         with pytest.raises(IdentityUnavailable, match="there is no socket"):
             workload.token(AUDIENCE)
         assert workload.standing().state == "absent"
+        assert "is the SPIFFE agent running?" in workload.standing().reason
 
 
 def test_a_socket_that_nobody_answers_on_is_a_typed_error(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from brokerd.identities.oidc.keeping import Keeper, Kept
 from brokerd.identities.oidc.provider import Provider
 from brokerd.identities.oidc.settings import Settings
 from brokerd.identities.oidc.verify import Person, Verifier
+from brokerd.identities.reasons import reason_of
 from brokershim.errors import (
     BackendUnavailable,
     BrokerError,
@@ -111,7 +112,7 @@ class Session:
         try:
             kept, alone = self._unsaved or self._keeper.load(), self._alone
         except KeyringUnavailable as error:
-            return Standing("failed", self._settings.issuer, reason=error.message)
+            return Standing("failed", self._settings.issuer, reason=reason_of(error))
         if kept is not None:
             return standing.of_kept(self._settings, kept, self._clocks.wall())
         return standing.of_alone(self._settings, alone, self._clocks.boot())

@@ -78,6 +78,7 @@ def test_a_locked_keyring_is_named(
     standing = identity.standing()
     assert standing.state == "failed"
     assert "KeyringLocked" in standing.reason
+    assert 'or write keep = "memory" into [identity.work]' in standing.reason
     for call in (lambda: identity.token(None), lambda: identity.login("browser"), identity.logout):
         with pytest.raises(KeyringUnavailable) as caught:
             call()
