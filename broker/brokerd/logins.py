@@ -114,7 +114,7 @@ class Logins:
             BackendTimeout: The provider did not answer in time.
             BrokerError: What `PersonalIdentity.login` says.
         """
-        self._check_room(identity.name)
+        self._make_room(identity.name)
         found = UnderWay(identity, mode, connection, pid)
         self._logins[found.id] = found
         found.task = asyncio.get_running_loop().create_task(self._follow(found))
@@ -137,7 +137,8 @@ class Logins:
             seconds: How long to wait for it.
 
         Raises:
-            NotFound: That connection began no such login, or has heard of its end.
+            NotFound: That connection began no such login, or has heard of its end, or has not
+                asked for it before another needed its place.
             BrokerError: Why the login failed.
         """
         found = self._of(login_id, connection)
@@ -189,13 +190,18 @@ class Logins:
             )
         return found
 
-    def _check_room(self, name: str) -> None:
+    def _make_room(self, name: str) -> None:
+        """Let one more login in; a login that is over, and was not asked about, gives way to it."""
         if self._ended:
             raise BackendUnavailable("the daemon is stopping", hint="try again")
-        if any(each.identity.name == name and not each.task.done() for each in self._all()):
+        going = [each for each in self._all() if not each.task.done()]
+        if any(each.identity.name == name for each in going):
             raise LoginUnderWay(f"somebody is logging in to {name} already")
-        if len(self._logins) >= MAX_LOGINS:
+        if len(going) >= MAX_LOGINS:
             raise LimitExceeded(f"{MAX_LOGINS} logins are under way")
+        if len(self._logins) >= MAX_LOGINS:
+            oldest = next(each for each in self._all() if each.task.done())
+            del self._logins[oldest.id]
 
     def _drop(self, login: UnderWay) -> None:
         """Give a login up; it keeps its place until it is over."""

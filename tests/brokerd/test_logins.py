@@ -148,6 +148,22 @@ async def test_only_so_many_at_once(tmp_path: Path) -> None:
 
 
 @in_a_loop
+async def test_those_whose_end_nobody_asks_for_keep_nobody_out(tmp_path: Path) -> None:
+    work = FolderIdentity("work", tmp_path)
+    async with _running() as (logins, audit):
+        numbers: list[str] = []
+        for _ in range(MAX_LOGINS + 1):
+            numbers.append(await _begin(logins, work))
+            work.answer("yes")
+            await until(lambda: len(audit.kinds()) == 2 * len(numbers))
+            await until(lambda: not logins.holds(_MINE))
+        with pytest.raises(NotFound):  # the oldest one made room
+            await logins.wait(numbers[0], _MINE, 0)
+        for each in numbers[1:]:
+            assert await logins.wait(each, _MINE, 0) == READY
+
+
+@in_a_loop
 async def test_it_is_its_own_connections_alone(tmp_path: Path) -> None:
     work = FolderIdentity("work", tmp_path)
     async with _running() as (logins, _audit):
