@@ -330,10 +330,13 @@ def test_what_a_provider_says_cannot_drive_the_terminal(cli: CommandLine, fake: 
 
 
 def test_logout(cli: CommandLine, fake: FakeDaemon) -> None:
-    fake.answers["identity.logout"] = {}
+    fake.answers["identity.logout"] = {"was_logged_in": True}
     done = cli.run("logout")
     assert (done.returncode, done.stdout) == (0, "logged out of work\n")
     assert fake.params("identity.logout") == [{"identity": "work"}]
+    fake.answers["identity.logout"] = {"was_logged_in": False}
+    done = cli.run("logout")
+    assert (done.returncode, done.stdout) == (0, "nobody was logged in to work\n")
     fake.answers["identity.logout"] = ServerDown("id.example cannot be told")
     assert cli.run("logout", "work").returncode == 6
 

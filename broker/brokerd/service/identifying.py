@@ -64,7 +64,7 @@ class Identifying:
         return {}
 
     async def logout(self, caller: Caller, *, identity: str) -> dict[str, Any]:
-        """Forget a login, here and at the provider."""
+        """Forget a login, here and at the provider; say whether there was one."""
         found = self._personal(identity)
         before = await self._parts.standings.of(identity)
         failure = await self._forget(found)
@@ -81,7 +81,7 @@ class Identifying:
                 f"this machine has forgotten the login, but {failure.message}",
                 hint="end it on the provider's own page",
             )
-        return {}
+        return {"was_logged_in": before.state != "login" or bool(before.subject)}
 
     async def _forget(self, identity: PersonalIdentity) -> BackendUnavailable | None:
         """Log out; return why the provider could not be told, where that is all that failed."""

@@ -9,6 +9,7 @@ from brokerctl.autostart import connect_or_start
 from brokerctl.login import Way, log_in, required, success
 from brokerctl.options import IDENTITY, json_option
 from brokerctl.prompts import terminal
+from brokerctl.replies import field
 
 
 @click.command()
@@ -34,12 +35,18 @@ def login(name: str | None, device: bool, no_browser: bool) -> None:
 @click.command()
 @click.argument("name", type=IDENTITY, required=False)
 def logout(name: str | None) -> None:
-    """Forget the login to NAME, here and at its provider."""
+    """Forget the login to NAME, here and at its provider.
+
+    Ends with 0 also where nobody was logged in.
+    """
     client = connect_or_start()
     stale.warn(client)
     chosen = name or identities.the_only_personal_one(client)
-    client.call("identity.logout", identity=chosen)
-    output.result(f"logged out of {chosen}")
+    reply = client.call("identity.logout", identity=chosen)
+    was_logged_in = field(reply, "was_logged_in", bool)
+    output.result(
+        f"logged out of {chosen}" if was_logged_in else f"nobody was logged in to {chosen}"
+    )
 
 
 @click.command()

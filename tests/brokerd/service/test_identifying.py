@@ -196,10 +196,16 @@ def test_what_an_identity_is_about_to_keep_is_kept_as_the_daemon_ends(
 
 def test_logging_out(daemon: Daemon, client: Client, work: FolderIdentity) -> None:
     _log_in(client, work)
-    assert daemon.call("identity.logout", identity="work") == {}
+    assert daemon.call("identity.logout", identity="work") == {"was_logged_in": True}
     assert _rows(daemon)["work"]["state"] == "login"
     (out,) = daemon.world.events("identity.logged_out")
     assert (out["identity"], out["subject"], out["provider_told"]) == ("work", "alice", True)
+    assert daemon.call("identity.logout", identity="work") == {"was_logged_in": False}
+
+
+def test_logging_out_of_a_login_that_is_over(daemon: Daemon, work: FolderIdentity) -> None:
+    work.stands(Standing("login", "https://id.example", "alice", 0.0, "the login is over"))
+    assert daemon.call("identity.logout", identity="work") == {"was_logged_in": True}
 
 
 @pytest.mark.parametrize("sign", ["down", "slow", "changed"])
