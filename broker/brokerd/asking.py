@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import TypeVar
 
 from brokerd.audit.group import GroupCommit
-from brokerd.backends.base import Backend
+from brokerd.backends.base import Backend, is_watched, mints
 from brokerd.blocking import Blocking
 from brokerd.breaker import Breaker
 from brokerd.model import Credential, Secret
 from brokerd.refusals import Refusals
-from brokershim.errors import BackendUnavailable, BrokerError
+from brokershim.errors import BackendUnavailable, BrokerError, NotFound
 
+_Result = TypeVar("_Result")
 _FLOOR_SHARE = 4
 """At most this part of a key's life is its floor, or a short-lived key would be used up as it
 comes, and each request would fetch another."""
@@ -52,6 +54,27 @@ class Asking:
         asked = self._backends[backend]
         return await self._blocking.run(f"the backend of {name}", asked.describe, name)
 
+    async def prepare(self, backend: str, name: str) -> str | None:
+        """Get a backend ready to make a key; raises as `MintingBackend.prepare`, and `fetch`."""
+        asked = self._backends[backend]
+        if not mints(asked):
+            return None
+        return await self._attempt(backend, name, asked.prepare, name)
+
+    async def renew(self, backend: str, name: str, upstream: str, seconds: float) -> float:
+        """Let a key live on; raises as `MintingBackend.renew`, and BackendTimeout."""
+        asked = self._backends[backend]
+        if not mints(asked):
+            raise NotFound(f"{backend} makes no keys")
+        return await self._attempt(backend, name, asked.renew, upstream, seconds)
+
+    async def newest(self, backend: str, name: str) -> str:
+        """Return a secret's newest version; raises as `WatchedBackend.newest` and `fetch`."""
+        asked = self._backends[backend]
+        if not is_watched(asked):
+            return ""
+        return await self._attempt(backend, name, asked.newest, name)
+
     async def fetch(self, backend: str, name: str) -> tuple[Secret, Credential]:
         """Return a secret's description and a key that has some life.
 
@@ -67,6 +90,12 @@ class Asking:
             secret, credential = await self._seen(backend, name)
         await self._write(backend, name, credential)
         return secret, credential
+
+    async def _attempt(
+        self, backend: str, name: str, call: Callable[..., _Result], *args: object
+    ) -> _Result:
+        with self._breakers[backend].attempt(self._now):
+            return await self._blocking.run(f"the backend of {name}", call, *args)
 
     async def _seen(self, backend: str, name: str) -> tuple[Secret, Credential]:
         try:

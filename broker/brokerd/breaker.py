@@ -18,7 +18,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from brokerd.pace import pause
-from brokershim.errors import BackendTimeout, BrokerError, ExchangeRefused, RateLimited, ServerDown
+from brokershim.errors import (
+    BackendRefused,
+    BackendTimeout,
+    BrokerError,
+    NotFound,
+    RateLimited,
+    ServerDown,
+)
 
 _TOLERATED = 3
 _FIRST_SECONDS = 5.0
@@ -75,7 +82,7 @@ class Breaker:
         except _AWAY as error:
             self._failed(error, now(), probe)
             raise
-        except ExchangeRefused:
+        except (BackendRefused, NotFound):
             self._answered()
             raise
         else:
@@ -102,7 +109,7 @@ class Breaker:
             when = f"in {left:.0f} s" if left > 0 else "just now"
             raise ServerDown(
                 f"{self._name} is away ({self._reason}); it is asked again {when}",
-                details={"retry_in": max(round(left, 1), 0.0)},
+                details={"retry_in": max(round(left, 1), 0.0), "sent": False},
             )
         self._probing = True
         return True

@@ -46,14 +46,19 @@ class Config:
         """Return the name of the backend that holds a secret."""
         return self.homes.get(secret, EMBEDDED)
 
-    def identity_of(self, secret: str) -> str | None:
-        """Return the name of the identity that the backend of a secret uses, if it uses one.
+    def account_of(self, secret: str) -> str | None:
+        """Return the name of what has to be logged in for a secret, if anything.
+
+        That is its backend's identity, or the backend itself where people log in to that.
 
         Raises:
             ConfigError: What stands there is no name.
         """
-        backend = self.backends.get(self.backend_of(secret))
-        return None if backend is None else backend.optional_text("identity")
+        name = self.backend_of(secret)
+        backend = self.backends.get(name)
+        if backend is None:
+            return None
+        return backend.optional_text("identity") or name
 
     def secrets_of(self, backend: str) -> dict[str, Table]:
         """Return the tables of a backend's secrets by name."""

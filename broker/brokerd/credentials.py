@@ -3,8 +3,8 @@
 Sealed in memory, fetched once however many ask at the same time, and fetched again as soon as
 the backend's revision says so. One that dies by itself is refreshed while it is still served, by
 one task in the background: while it lives, a backend that is away does not matter, and once it is
-dead nobody gets it. A credential that the backend made for one lease (it has an upstream id) is
-never kept: it ends with that lease.
+dead nobody gets it. A static one is served for so long after its backend was last heard to have no
+other. What a backend makes for one lease is never kept: it ends with that lease (`minting.py`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from brokerd.model import Credential, Secret
 from brokerd.rejections import Rejections
 from brokerd.sealed import Sealer
 from brokershim.errors import BackendUnavailable, BrokerError
-from brokershim.reference import is_key
 
 _ATTEMPTS = 3
 """Fetches for one request, should what each of them brings be out of date by then."""
@@ -68,7 +67,7 @@ class Credentials:
         self._now = now
         self._draw = draw
         self._kept: dict[_Key, Kept] = {}
-        self._flights: dict[_Key, asyncio.Task[_Found | None]] = {}
+        self._flights: dict[_Key, asyncio.Task[None]] = {}
         self._refused: dict[_Key, set[str]] = {}
         self._rejections = Rejections(draw)
         self._cleared: Counter[str] = Counter()
@@ -86,13 +85,28 @@ class Credentials:
             AuditUnavailable: That it was fetched cannot be written.
         """
         for _ in range(_ATTEMPTS):
-            found = self._from_memory(name) or await self._bring(name)
+            found = self._from_memory(name)
             if found is not None:
                 return found
+            await self._bring(name)
         found = self._from_memory(name)
         if found is None:
             raise BackendUnavailable(f"{name} changed whenever it was fetched", hint="try again")
         return found
+
+    def served_until(self, name: str) -> float | None:
+        """Return when a secret's kept key is not served any more; None if nothing says so."""
+        kept = self._kept.get(self._key(name))
+        return None if kept is None else kept.served_until
+
+    def kept(self, backend: str) -> list[tuple[Hashable, Kept]]:
+        """Return the keys of a backend that are of use now, each with what tells it apart."""
+        mine = [key for key in self._kept if key.backend == backend]
+        return [(key, kept) for key in mine if (kept := self._good(key)) is not None]
+
+    def drop(self, kept: Kept) -> None:
+        """Drop a key that is kept, if it still is."""
+        self._kept = {key: each for key, each in self._kept.items() if each is not kept}
 
     async def describe(self, name: str) -> Secret:
         """Return a secret's description, without fetching its key.
@@ -139,15 +153,15 @@ class Credentials:
         if kept is None or name not in kept.secrets:
             return None
         self._refresh_if_due(name)
-        return kept.secrets[name], kept.opened(self._sealer)
+        return kept.secrets[name], kept.opened(self._sealer, self._now())
 
-    async def _bring(self, name: str) -> _Found | None:
-        """Bring what is missing into memory; return what was made for one lease."""
+    async def _bring(self, name: str) -> None:
+        """Bring what is missing into memory."""
         kept = self._good(self._key(name))
         if kept is None:
-            return await self._fetch_once(name)
-        await self._describe(kept, name)
-        return None
+            await self._fetch_once(name)
+        else:
+            await self._describe(kept, name)
 
     async def _describe(self, kept: Kept, name: str) -> None:
         kept.describe(await self._asking.describe(self._route(name), name))
@@ -173,21 +187,17 @@ class Credentials:
         if kept.basis == self._basis(key.backend):  # else it is of no use, and is not renewed
             self._take_off(key, name).add_done_callback(partial(_report, name))
 
-    async def _fetch_once(self, name: str) -> _Found | None:
-        """Join the fetch that is under way, or start one.
-
-        What was made for one lease is not shared: ending that lease would end the others' key.
-        """
+    async def _fetch_once(self, name: str) -> None:
+        """Join the fetch that is under way, or start one."""
         key = self._key(name)
         flight = self._flights.get(key)
-        # Shielded: a caller that gives up must not take the others' key away.
         if flight is None:
             self._rejections.check(key, name, self._now())
-            return await asyncio.shield(self._take_off(key, name))
-        made = await asyncio.shield(flight)
-        return None if made is None else await self._fetch(key, name)
+            flight = self._take_off(key, name)
+        # Shielded: a caller that gives up must not take the others' key away.
+        await asyncio.shield(flight)
 
-    def _take_off(self, key: _Key, name: str) -> asyncio.Task[_Found | None]:
+    def _take_off(self, key: _Key, name: str) -> asyncio.Task[None]:
         # In no client's context: one that has used up its threads must not hold up who joins.
         loop = asyncio.get_running_loop()
         flight = loop.create_task(self._fly(key, name), context=Context())
@@ -195,54 +205,34 @@ class Credentials:
         flight.add_done_callback(_failure)  # looked at, though everybody may have given up
         return flight
 
-    async def _fly(self, key: _Key, name: str) -> _Found | None:
+    async def _fly(self, key: _Key, name: str) -> None:
         before = self._kept.get(key)
         try:
-            return await self._fetch(key, name)
+            await self._fetch(key, name)
         finally:
             del self._flights[key]
             self._refused.pop(key, None)
             if before is not None and self._kept.get(key) is before:
                 before.not_refreshed(self._now(), self._draw)
 
-    async def _fetch(self, key: _Key, name: str) -> _Found | None:
-        """Fetch a key and keep it; return it where it was made for one lease."""
+    async def _fetch(self, key: _Key, name: str) -> None:
+        """Fetch a key and keep it."""
         # Taken before the fetch: a change while it runs makes what it brings stale at once.
         basis = self._basis(key.backend)
         secret, credential = await self._asking.fetch(key.backend, name)
-        if credential.upstream is not None:
-            return secret, credential
         if credential.version not in self._refused.get(key, ()):
             now = self._now()
             self._kept[key] = keep(self._sealer, key, secret, credential, basis, now)
-        return None
 
 
-def _failure(flight: asyncio.Task[_Found | None]) -> BaseException | None:
+def _failure(flight: asyncio.Task[None]) -> BaseException | None:
     return None if flight.cancelled() else flight.exception()
 
 
-def _report(name: str, flight: asyncio.Task[_Found | None]) -> None:
+def _report(name: str, flight: asyncio.Task[None]) -> None:
     """Say why nobody who asks later will have a newer key: this flight was for no request."""
     error = _failure(flight)
     if error is not None:
         # Of another error not even the text: it may be of anywhere, and hold anything.
         why = error.message if isinstance(error, BrokerError) else type(error).__name__
         _log.warning("the key of %s is not refreshed yet: %s", name, why)
-
-
-def header_text(name: str, credential: Credential) -> str:
-    """Return the key as text that a header can hold.
-
-    With a line end in it, an HTTP library refuses the header, and repeats it in its error.
-
-    Raises:
-        BackendUnavailable: It cannot stand there. The message holds nothing of it.
-    """
-    value = credential.value.decode("latin-1")
-    if not is_key(value):
-        raise BackendUnavailable(
-            f"the key of {name} has a space, a line end, or a character that no key has",
-            hint="look at what its backend holds",
-        )
-    return value

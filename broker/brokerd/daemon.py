@@ -10,41 +10,19 @@ import signal
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from typing import Any
 
-from brokerd import config, configfile, kinds, notice
-from brokerd.asking import Asking
-from brokerd.audit.group import GroupCommit
-from brokerd.audit.log import AuditLog
+from brokerd.assembly import assemble
 from brokerd.backends.base import Backend
-from brokerd.backends.embedded import EmbeddedBackend
-from brokerd.blocking import Blocking, work_for
-from brokerd.breaker import Breaker
+from brokerd.blocking import work_for
 from brokerd.connection import Connection
-from brokerd.credentials import Credentials
-from brokerd.dues import Dues
-from brokerd.ending import Endings, Reason
-from brokerd.following import Following
-from brokerd.journal import Journal
-from brokerd.leases import LeaseTable
+from brokerd.ending import Reason
 from brokerd.listener import Listener
-from brokerd.logins import Logins
 from brokerd.peer import PINNED_BY
-from brokerd.policyfile import PolicyFile
-from brokerd.refusals import Refusals
-from brokerd.revisions import Revisions
-from brokerd.sealed import Sealer
 from brokerd.server import Server
 from brokerd.service.control import Facts
 from brokerd.service.opening import Opening
-from brokerd.service.parts import Parts
 from brokerd.service.verbs import Verbs
-from brokerd.sessions import SessionTable
-from brokerd.standings import Standings
-from brokerd.store import Store
-from brokerd.upstream import Upstream
 from brokershim import clock, wire
 from brokershim.errors import AuditUnavailable, BrokerError
-from brokershim.ownership import make_private_dir
-from brokershim.paths import config_dir, state_dir
 
 _TICK_SECONDS = 1.0
 _SHORTEST_TICK_SECONDS = 0.05
@@ -72,61 +50,14 @@ class Daemon:
         more_backends: Mapping[str, Backend] | None = None,
         route: Callable[[str], str] | None = None,
     ) -> None:
-        make_private_dir(config_dir())
-        make_private_dir(state_dir())
-        config_file = configfile.ConfigFile(os.path.join(config_dir(), "config.toml"))
-        settings = config_file.settings
         self._listener = listener
         self._stopping = asyncio.Event()
-        self._sealer = Sealer()
-        self._blocking = Blocking()
-        self._store = Store(os.path.join(state_dir(), "secrets.sealed"), settings.master_key)
-        self._audit_log = AuditLog(os.path.join(state_dir(), "audit"), settings.audit_bytes)
-        self._journal = Journal(os.path.join(state_dir(), "journal.jsonl"))
         self._busy = 0
-        self._audit = GroupCommit(self._audit_log, lambda: self._busy <= 1)
-        self._leases, self._sessions = LeaseTable(), SessionTable()
-        identities = kinds.build_identities(settings)
-        backends = {
-            config.EMBEDDED: EmbeddedBackend(self._store),
-            **kinds.build_backends(settings, identities),
-            **(more_backends or {}),
-        }
-        route = route or settings.backend_of
-        self._upstream = Upstream(backends, self._journal, self._audit, self._blocking)
-        self._endings = Endings(self._leases, self._audit, self._upstream, self._notify)
-        self._refusals = Refusals(self._audit, clock.now)
-        breakers = {name: Breaker(name) for name in backends if name != config.EMBEDDED}
-        asking = Asking(backends, breakers, self._blocking, self._audit, self._refusals, clock.now)
-        self._revisions = Revisions(backends, breakers, self._leases, self._endings)
-        self._policy = PolicyFile(os.path.join(config_dir(), "policy.toml"))
-        self._following = Following(
-            self._policy, self._leases, self._sessions, self._endings, self._audit
-        )
-        self._logins = Logins(self._audit)
-        standings = Standings(identities, self._blocking)
-        self._dues = Dues(standings, self._blocking, notice.show, clock.now)
-        self._parts = Parts(
-            leases=self._leases,
-            sessions=self._sessions,
-            policy=self._policy,
-            credentials=Credentials(backends, route, self._sealer, asking, clock.now),
-            breakers=breakers,
-            endings=self._endings,
-            upstream=self._upstream,
-            audit=self._audit,
-            audit_log=self._audit_log,
-            refusals=self._refusals,
-            store=self._store,
-            standings=standings,
-            logins=self._logins,
-            config_file=config_file,
-            blocking=self._blocking,
-            now=clock.now,
-        )
+        made = assemble(self._notify, lambda: self._busy <= 1, more_backends or {}, route)
+        self._made, self._parts = made, made.parts
         self._opening = Opening(self._parts)
         self._server = self._make_server()
-        self._verbs = self._make_verbs([*protection, f"keys sealed: {self._sealer.kind}"])
+        self._verbs = self._make_verbs([*protection, f"keys sealed: {made.sealed_by}"])
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self, ready: Callable[[], None]) -> None:
@@ -138,8 +69,8 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
-        await self._audit.record("daemon.started", pid=os.getpid())
-        self._upstream.resume()
+        await self._parts.audit.record("daemon.started", pid=os.getpid())
+        self._parts.upstream.resume()
         self._server.start()
         timer = loop.create_task(self._keep_time())
         # A daemon that cannot end leases any more must not go on.
@@ -156,37 +87,42 @@ class Daemon:
         """Take no more requests, end every lease, and tell the audit."""
         self._server.stop()
         self._listener.stop()
-        self._endings.end(self._leases, Reason.STOPPED)
-        for session in self._sessions:
+        parts = self._parts
+        parts.endings.end(parts.leases, Reason.STOPPED)
+        for session in parts.sessions:
             await self._opening.end(session, "the daemon stopped")
-        await self._endings.settle()
-        await self._logins.end(_SETTLE_SECONDS)
+        await parts.endings.settle()
+        await parts.logins.end(_SETTLE_SECONDS)
         self._server.close()
-        await self._upstream.settle(_SETTLE_SECONDS)
-        await self._blocking.settle(_SETTLE_SECONDS)
+        await parts.upstream.settle(_SETTLE_SECONDS)
+        # After what was revoked with them: a backend's login ends last.
+        await self._made.tending.close(_SETTLE_SECONDS)
+        await parts.blocking.settle(_SETTLE_SECONDS)
         with _unaudited("the end of the daemon"):
-            await self._audit.record("daemon.stopped", pid=os.getpid())
-        self._blocking.close()
+            await self._parts.audit.record("daemon.stopped", pid=os.getpid())
+        self._parts.blocking.close()
         with _unaudited("the end of the daemon"):
-            self._audit_log.close()
-        self._journal.close()
+            self._parts.audit_log.close()
+        self._made.journal.close()
         # Last: a daemon that starts now finds every file of ours free.
         self._listener.close()
 
     async def _keep_time(self) -> None:
         """Do what is due, whenever the next lease ends, and every so often."""
+        made, parts = self._made, self._parts
         while True:
             now = clock.now()
-            self._endings.end(self._leases.expired(now), Reason.EXPIRED)
+            parts.endings.end(parts.leases.expired(now), Reason.EXPIRED)
             self._server.close_idle()
-            await self._following.look()
-            self._revisions.look()
-            self._parts.credentials.refresh_due(self._leases.secrets())
-            self._dues.look()
+            await made.following.look()
+            made.revisions.look()
+            parts.credentials.refresh_due(parts.leases.secrets())
+            for part in (made.watching, made.tending, made.dues):
+                part.look()
             if not self._listener.is_ours():
                 _log.error("the socket was removed or replaced: stopping")
                 return
-            due = min(self._leases.next_expiry() or now + _TICK_SECONDS, now + _TICK_SECONDS)
+            due = min(parts.leases.next_expiry() or now + _TICK_SECONDS, now + _TICK_SECONDS)
             await asyncio.sleep(max(due - now, _SHORTEST_TICK_SECONDS))
 
     def _make_server(self) -> Server:
@@ -220,18 +156,20 @@ class Daemon:
             self._busy -= 1
 
     def _holds(self, number: int) -> bool:
-        held = self._leases.holds_any(number) or self._sessions.opened_on(number)
-        return held or self._logins.holds(number)
+        held = self._parts.leases.holds_any(number) or self._parts.sessions.opened_on(number)
+        return held or self._parts.logins.holds(number)
 
     def _notify(self, number: int, method: str, params: Mapping[str, str]) -> None:
         self._server.notify(number, method, params)
 
     def _closed(self, number: int) -> None:
-        self._endings.end(self._leases.of_connection(number), Reason.HOLDER_GONE)
-        self._logins.closed(number)
+        self._parts.endings.end(self._parts.leases.of_connection(number), Reason.HOLDER_GONE)
+        self._parts.logins.closed(number)
 
     def _refused(self, error: BrokerError) -> None:
-        task = asyncio.get_running_loop().create_task(self._refusals.record(error, **error.details))
+        task = asyncio.get_running_loop().create_task(
+            self._parts.refusals.record(error, **error.details)
+        )
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

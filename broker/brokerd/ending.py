@@ -33,6 +33,7 @@ class Reason(StrEnum):
     REPLACED = "a newer key takes its place"
     REMOVED = "secret removed"
     POLICY = "no longer granted"
+    REFUSED = "no longer given by its backend"
     REJECTED = "rejected by the provider"
     LOCKED = "store locked"
     STOPPED = "daemon stopped"
@@ -72,7 +73,8 @@ class Endings:
         for lease in ended:
             if reason not in _HOLDER_KNOWS:
                 self._tell(lease, reason)
-            self._upstream.ended(lease)
+            if lease.upstream is not None:
+                self._upstream.end(lease.id, lease.backend, lease.upstream)
             self._write(lease, reason)
         return len(ended)
 

@@ -1,7 +1,8 @@
 """What was opened upstream and has to be revoked, even after a crash?
 
-Ids only, never values. One line when a lease is opened at a backend, synced before its key goes
-out; one when the backend has revoked it. What has the first and not the second is pending:
+Ids only, never values. One line before a key is made for a lease, with the id of what ends all that
+may be made; one with the id of the key itself, synced before it goes out; one when the backend has
+revoked it. What has one of the first two and not the last is pending:
 
     {"lease":"…","backend":"vault","upstream":"…","crc":"<hex>"}
     {"closed":"…","crc":"<hex>"}
@@ -18,7 +19,7 @@ import json
 import os
 import zlib
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from brokerd.files import atomic_write
@@ -81,21 +82,17 @@ class Journal:
         """
         if lease_id in self._entries:
             raise ValueError("the lease is in the journal already")
-        entry = JournalEntry(lease_id, backend, upstream)
-        line = _opened_line(entry)
-        if len(line) > _MAX_LINE:
-            raise AuditUnavailable(
-                f"the id that {backend} gave for a lease is over {_MAX_LINE} bytes",
-                hint=f"{backend} does not answer as it should: see `brokerctl doctor`",
-            )
-        try:
-            if self._lines >= max(_COMPACT_LINES, 2 * len(self._entries)):
-                self._compact()
-            self._append(line)
-            self._file.sync()
-        except (OSError, InsecurePath) as error:
-            raise self._unavailable(error) from error
-        self._entries[lease_id] = entry
+        self._write(JournalEntry(lease_id, backend, upstream))
+
+    def amended(self, lease_id: str, upstream: str) -> None:
+        """Put on disk what has to be revoked for an open lease, in the place of what was known.
+
+        Raises:
+            AuditUnavailable: It is not on disk: what was known before stays pending.
+            KeyError: That lease is not open.
+        """
+        entry = replace(self._entries[lease_id], upstream=upstream)
+        self._write(entry)
 
     def closed(self, lease_id: str) -> None:
         """Note that the backend has revoked it; nothing happens where it is not open.
@@ -112,6 +109,10 @@ class Journal:
         except OSError as error:
             raise self._unavailable(error) from error
         del self._entries[lease_id]
+
+    def holds(self, lease_id: str) -> bool:
+        """Return whether a lease is open."""
+        return lease_id in self._entries
 
     def pending(self) -> list[JournalEntry]:
         """Return what was opened and not closed, oldest first.
@@ -140,6 +141,22 @@ class Journal:
                 atomic_write(self._path, _lines_of(self._entries))
             self._file = LineFile(self._path)
             undo.pop_all()
+
+    def _write(self, entry: JournalEntry) -> None:
+        line = _opened_line(entry)
+        if len(line) > _MAX_LINE:
+            raise AuditUnavailable(
+                f"the id that {entry.backend} gave for a lease is over {_MAX_LINE} bytes",
+                hint=f"{entry.backend} does not answer as it should: see `brokerctl doctor`",
+            )
+        try:
+            if self._lines >= max(_COMPACT_LINES, 2 * len(self._entries)):
+                self._compact()
+            self._append(line)
+            self._file.sync()
+        except (OSError, InsecurePath) as error:
+            raise self._unavailable(error) from error
+        self._entries[entry.lease] = entry
 
     def _append(self, line: bytes) -> None:
         self._file.append(line)
@@ -201,7 +218,7 @@ def _unseal(line: bytes) -> Any:
 def _apply(record: Any, entries: dict[str, JournalEntry]) -> None:
     match record:
         case {"lease": str(lease), "backend": str(backend), "upstream": str(upstream)} if (
-            lease not in entries
+            lease not in entries or entries[lease].backend == backend
         ):
             entries[lease] = JournalEntry(lease, backend, upstream)
         case {"closed": str(lease)} if lease in entries:

@@ -19,6 +19,9 @@ class Kept:
     Attributes:
         basis: What has to be as it was when the key was fetched.
         fetched_at: When it came, in seconds of `brokershim.clock.now`.
+        confirmed_at: When its backend was last heard to have no other, in the same seconds.
+        looked_at: When its backend was last asked for that.
+        used_at: When it was last given.
         secrets: What it is the key of, as far as was asked: descriptions by name, each with the
             version of this key.
     """
@@ -30,6 +33,9 @@ class Kept:
     """Without its value."""
     _sealed: Sealed
     _context: bytes
+    confirmed_at: float
+    looked_at: float
+    used_at: float
     _failures: int = 0
     _not_before: float = field(default=float("-inf"))
 
@@ -42,8 +48,9 @@ class Kept:
         """Take in that this is a secret's key."""
         self.secrets[secret.name] = replace(secret, version=self.version)
 
-    def opened(self, sealer: Sealer) -> Credential:
+    def opened(self, sealer: Sealer, now: float) -> Credential:
         """Return the key."""
+        self.used_at = now
         return replace(self._credential, value=sealer.open(self._sealed, self._context))
 
     @property
@@ -51,15 +58,31 @@ class Kept:
         """Whether it dies by itself."""
         return self._credential.expires_at is not None
 
+    @property
+    def served_until(self) -> float | None:
+        """When it is not served any more, unless its backend is heard of; None if that is open."""
+        longest = self._credential.max_staleness
+        return None if longest is None else self.confirmed_at + longest
+
+    @property
+    def ends_at(self) -> float | None:
+        """When it dies, or is not served any more; None if nothing says so."""
+        ends = [each for each in (self._credential.expires_at, self.served_until) if each]
+        return min(ends, default=None)
+
     def may_be_given(self, now: float) -> bool:
-        """Return whether it lives for longer than its floor."""
+        """Return whether it lives for longer than its floor, and is not stale."""
         ends = self._credential.expires_at
-        return ends is None or ends - now > self._credential.floor
+        lives = ends is None or ends - now > self._credential.floor
+        return lives and not self.is_over(now)
 
     def is_over(self, now: float) -> bool:
-        """Return whether it is dead."""
-        ends = self._credential.expires_at
-        return ends is not None and ends <= now
+        """Return whether it is dead, or stale."""
+        return self.ends_at is not None and self.ends_at <= now
+
+    def confirm(self, now: float) -> None:
+        """Take in that its backend has no other."""
+        self.confirmed_at = now
 
     def is_due(self, now: float) -> bool:
         """Return whether a newer one is to be fetched now."""
@@ -92,6 +115,6 @@ def keep(
     """
     context = repr(key).encode()
     sealed = sealer.seal(credential.value, context)
-    kept = Kept(basis, now, {}, replace(credential, value=b""), sealed, context)
+    kept = Kept(basis, now, {}, replace(credential, value=b""), sealed, context, now, now, now)
     kept.describe(secret)
     return kept

@@ -9,9 +9,9 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 
-from brokerd.backends.base import Backend
+from brokerd.backends.base import Backend, has_account
 from brokerd.config import Config
-from brokerd.identities.base import Identity
+from brokerd.identities.base import Account, Identity
 from brokerd.table import Table
 from brokershim.errors import ConfigError
 
@@ -23,7 +23,10 @@ IDENTITIES = {
     "spiffe": "brokerd.identities.spiffe",
 }
 """Each module has ``build(name, table) -> Identity``."""
-BACKENDS = {"federation": "brokerd.backends.federation.backend"}
+BACKENDS = {
+    "federation": "brokerd.backends.federation.backend",
+    "vault": "brokerd.backends.vault.backend",
+}
 """Each module has ``build(name, table, secrets, identities) -> Backend``."""
 
 
@@ -46,6 +49,24 @@ def build_backends(config: Config, identities: Mapping[str, Identity]) -> dict[s
         name: _backend(name, table, config.secrets_of(name), identities)
         for name, table in config.backends.items()
     }
+
+
+def accounts(
+    identities: Mapping[str, Identity], backends: Mapping[str, Backend]
+) -> dict[str, Account]:
+    """Return all that somebody may be logged in to, by name: identities, and some backends.
+
+    Raises:
+        ConfigError: An identity and a backend that people log in to have one name.
+    """
+    personal = {name: each.account for name, each in backends.items() if has_account(each)}
+    twice = sorted(personal.keys() & identities.keys())
+    if twice:
+        raise ConfigError(
+            f"both an identity and a backend that asks for a login are named {twice[0]}",
+            hint="give one of them another name: `brokerctl login` goes by it",
+        )
+    return {**identities, **personal}
 
 
 def _identity(name: str, table: Table) -> Identity:

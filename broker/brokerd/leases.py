@@ -28,6 +28,7 @@ class Lease:
         key_expires_at: When the key itself dies; None if it does not by itself.
         floor: Seconds of the key's life below which it is not given or renewed any more.
         upstream: What to revoke there when it ends, if anything.
+        max_ttl: The longest that its secret is leased for at a time, in seconds.
         number: Its place in the order of the table, for paging.
     """
 
@@ -43,6 +44,7 @@ class Lease:
     key_expires_at: float | None = None
     floor: float = 30.0
     upstream: str | None = None
+    max_ttl: float = 900.0
     number: int = 0
 
 

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from brokerd.audit.group import GroupCommit
-from brokerd.identities.base import Login, Mode, PersonalIdentity, Standing
+from brokerd.identities.base import Login, Mode, PersonalAccount, Standing
 from brokershim.errors import (
     AuditUnavailable,
     BackendTimeout,
@@ -52,7 +52,7 @@ class UnderWay:
 
     task: asyncio.Task[Standing]
 
-    def __init__(self, identity: PersonalIdentity, mode: Mode, connection: int, pid: int) -> None:
+    def __init__(self, identity: PersonalAccount, mode: Mode, connection: int, pid: int) -> None:
         self.id = secrets.token_hex(8)
         self.identity = identity
         self.mode: Mode = mode
@@ -67,7 +67,7 @@ class UnderWay:
 
         Raises:
             LoginRefused: It was given up, or what else `Login.run` says.
-            BrokerError: What `PersonalIdentity.login` and `Login.run` say.
+            BrokerError: What `PersonalAccount.login` and `Login.run` say.
         """
         if self._given_up.is_set():
             raise LoginRefused("the login was given up")
@@ -102,7 +102,7 @@ class Logins:
         self._ended = False
 
     async def begin(
-        self, identity: PersonalIdentity, mode: Mode, connection: int, pid: int
+        self, identity: PersonalAccount, mode: Mode, connection: int, pid: int
     ) -> tuple[str, Login]:
         """Begin a login; return its id, and where the person goes on.
 
@@ -112,7 +112,7 @@ class Logins:
             BackendUnavailable: The daemon is stopping.
             AuditUnavailable: It cannot be put on record, so nothing was begun.
             BackendTimeout: The provider did not answer in time.
-            BrokerError: What `PersonalIdentity.login` says.
+            BrokerError: What `PersonalAccount.login` says.
         """
         self._make_room(identity.name)
         found = UnderWay(identity, mode, connection, pid)

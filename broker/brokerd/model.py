@@ -73,6 +73,9 @@ class Credential:
         refresh_at: When a newer one is to be fetched, in the same seconds, while this one is
             still served; None if never.
         floor: Seconds of life below which it is not handed out any more.
+        max_staleness: How many seconds a static key is served after its backend was last heard
+            to have no other; None where it need not be heard.
+        lease: The lease that it was made for alone; None where leases share it.
     """
 
     value: bytes = field(repr=False)
@@ -82,3 +85,5 @@ class Credential:
     upstream: str | None = None
     refresh_at: float | None = None
     floor: float = 30.0
+    max_staleness: float | None = None
+    lease: str | None = None

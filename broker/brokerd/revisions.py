@@ -32,14 +32,10 @@ class Revisions:
         self._seen = {name: each.revision() for name, each in self._backends.items()}
 
     def look(self) -> None:
-        """End the leases of each backend whose revision has changed.
-
-        Not those of what was made for them alone: they are revoked at the backend, or die.
-        """
+        """End the leases of each backend whose revision has changed."""
         for name, backend in self._backends.items():
             revision = backend.revision()
             if revision != self._seen[name]:
                 self._seen[name] = revision
                 held = [each for each in self._leases if each.backend == name]
-                shared = [each for each in held if each.upstream is None]
-                self._endings.end(shared, Reason.REPLACED)
+                self._endings.end(held, Reason.REPLACED)

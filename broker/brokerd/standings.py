@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from typing import TypeGuard
 
 from brokerd.blocking import Blocking
-from brokerd.identities.base import Identity, PersonalIdentity, Standing
+from brokerd.identities.base import Account, PersonalAccount, Standing
 from brokershim.errors import BrokerError, IdentityNotFound
 
 
-def is_personal(identity: Identity) -> TypeGuard[PersonalIdentity]:
+def is_personal(identity: Account) -> TypeGuard[PersonalAccount]:
     """Return whether a person logs in to it."""
     return hasattr(identity, "login")
 
@@ -20,11 +20,11 @@ class Standings:
     """The configured identities, as others ask about them.
 
     Args:
-        identities: The configured identities by name.
+        identities: The configured identities by name, and the backends that people log in to.
         blocking: Runs what may block.
     """
 
-    def __init__(self, identities: Mapping[str, Identity], blocking: Blocking) -> None:
+    def __init__(self, identities: Mapping[str, Account], blocking: Blocking) -> None:
         self._identities = identities
         self._blocking = blocking
 
@@ -38,7 +38,7 @@ class Standings:
         """The names of those that a person logs in to, in order."""
         return [name for name in self.names if is_personal(self._identities[name])]
 
-    def get(self, name: str) -> Identity:
+    def get(self, name: str) -> Account:
         """Return an identity.
 
         Raises:

@@ -14,7 +14,6 @@ from brokerd.audit.group import GroupCommit
 from brokerd.backends.base import Backend
 from brokerd.blocking import Blocking
 from brokerd.journal import Journal
-from brokerd.leases import Lease
 from brokershim.errors import AuditUnavailable, BrokerError
 
 _FIRST_RETRY_SECONDS = 1.0
@@ -45,37 +44,59 @@ class Upstream:
         self._blocking = blocking
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def opened(self, lease: Lease) -> None:
-        """Write down what has to be revoked when the lease ends, before its key goes out.
+    def __len__(self) -> int:
+        """Return how much is being revoked, and is not yet."""
+        return len(self._tasks)
+
+    def about_to(self, lease_id: str, backend: str, upstream: str) -> None:
+        """Write down what ends all that is about to be made for a lease.
 
         Raises:
-            AuditUnavailable: It cannot be written, so the key must not go out.
+            AuditUnavailable: It cannot be written, so nothing must be made.
         """
-        if lease.upstream is not None:
-            self._journal.opened(lease.id, lease.backend, lease.upstream)
+        self._journal.opened(lease_id, backend, upstream)
 
-    def ended(self, lease: Lease) -> None:
-        """Begin to revoke what the lease's backend made for it."""
-        if lease.upstream is not None:
-            self._begin(lease.id, lease.backend, lease.upstream)
+    def made(self, lease_id: str, backend: str, upstream: str) -> None:
+        """Write down what was made, before its key goes out.
 
-    def resume(self) -> None:
-        """Begin to revoke what a daemon before this one left open."""
-        for entry in self._journal.pending():
-            self._begin(entry.lease, entry.backend, entry.upstream)
+        Raises:
+            AuditUnavailable: It cannot be written, so the key must not go out; what was made is
+                being revoked.
+        """
+        try:
+            if self._journal.holds(lease_id):
+                self._journal.amended(lease_id, upstream)
+            else:
+                self._journal.opened(lease_id, backend, upstream)
+        except AuditUnavailable:
+            self.end(lease_id, backend, upstream)
+            raise
 
-    async def settle(self, seconds: float) -> None:
-        """Wait a while for what is under way; the journal keeps the rest for the next start."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=seconds)
+    def made_nothing(self, lease_id: str) -> None:
+        """Take in that nothing was made after all."""
+        try:
+            self._journal.closed(lease_id)
+        except AuditUnavailable as error:
+            _log.error("lease %s stays in the journal, though it is over: %s", lease_id, error)
 
-    def _begin(self, lease_id: str, backend: str, upstream: str) -> None:
+    def end(self, lease_id: str, backend: str, upstream: str) -> None:
+        """Begin to revoke what a backend made, or may have made, for a lease."""
         # In no client's context: a client's place among the threads is not waited for.
         task = asyncio.get_running_loop().create_task(
             self._revoke(lease_id, backend, upstream), context=Context()
         )
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def resume(self) -> None:
+        """Begin to revoke what a daemon before this one left open."""
+        for entry in self._journal.pending():
+            self.end(entry.lease, entry.backend, entry.upstream)
+
+    async def settle(self, seconds: float) -> None:
+        """Wait a while for what is under way; the journal keeps the rest for the next start."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=seconds)
 
     async def _revoke(self, lease_id: str, backend: str, upstream: str) -> None:
         pause = _FIRST_RETRY_SECONDS

@@ -17,11 +17,17 @@
     │   ├── LoginUnderWay                 somebody is logging in to that identity already
     │   ├── LoginRefused                  a login ended without one, or its answer proves nothing
     │   ├── IdentityExpired               the identity's token is over, and no newer one is there
-    │   └── ExchangeRefused               the provider gives no key for this identity
+    │   ├── WrapOpened                    somebody has opened what was wrapped for us alone
+    │   └── BackendRefused                a backend answers, and gives no key
+    │       └── ExchangeRefused           the provider gives no key for this identity
     ├── NotFound                 exit 4
     │   ├── SecretNotFound
+    │   │   ├── SecretDeleted             this version is deleted, and can be brought back
+    │   │   └── SecretDestroyed           this version is gone for good
     │   ├── LeaseNotFound
     │   ├── IdentityNotFound
+    │   ├── BackendNotFound
+    │   ├── NamespaceNotFound             the server has no such namespace
     │   └── ProjectFileNotFound
     ├── DaemonUnreachable        exit 5   nothing listens, or it stopped answering
     │   └── AlreadyRunning                    a second daemon found the first
@@ -32,7 +38,11 @@
     │   ├── IdentityUnavailable           this machine has no such identity now
     │   ├── ClockSkew                     this machine's clock is off, so nothing can be trusted
     │   └── ServerDown                    a server cannot be reached, or answers nonsense
-    │       └── RateLimited               it asks for a pause
+    │       ├── RateLimited               it asks for a pause
+    │       ├── ServerSealed              it runs, and its operators have to unseal it
+    │       ├── ServerStandby             it runs, and another one of its cluster serves
+    │       ├── ServerUnproven            it cannot prove who it is (TLS)
+    │       └── ServerUnresolved          its name leads to no address (DNS)
     ├── AuditUnavailable         exit 6   the audit log cannot be written, so no key is given
     ├── BadRequest               exit 7   a request that breaks the wire's rules
     │   ├── MalformedRequest
@@ -199,7 +209,21 @@ class IdentityExpired(Denied):
     hint = "see `brokerctl whoami`"
 
 
-class ExchangeRefused(Denied):
+class WrapOpened(Denied):
+    """What was wrapped for us alone was opened before: by somebody else, perhaps a thief."""
+
+    kind, code = "denied.wrap_opened", -32035
+    hint = "end what it held at the server, find out who opened it, and have another one made"
+
+
+class BackendRefused(Denied):
+    """A backend answers, and gives no key: its own rules do not allow it."""
+
+    kind, code = "denied.backend", -32036
+    hint = "`brokerctl backend check NAME` shows what it allows"
+
+
+class ExchangeRefused(BackendRefused):
     """The provider knows the identity's token, and gives no key for it."""
 
     kind, code = "denied.exchange_refused", -32034
@@ -218,6 +242,20 @@ class SecretNotFound(NotFound):
 
     kind, code = "not_found.secret", -32041
     hint = "see `brokerctl secret list`, or store it with `brokerctl secret set NAME`"
+
+
+class SecretDeleted(SecretNotFound):
+    """That version of it is deleted, and can still be brought back."""
+
+    kind, code = "not_found.secret.deleted", -32045
+    hint = "undelete it at its backend, or write a new version there"
+
+
+class SecretDestroyed(SecretNotFound):
+    """That version of it is destroyed: nobody can bring it back."""
+
+    kind, code = "not_found.secret.destroyed", -32046
+    hint = "write a new version at its backend, and take a pinned version out of config.toml"
 
 
 class LeaseNotFound(NotFound):
@@ -239,6 +277,20 @@ class IdentityNotFound(NotFound):
 
     kind, code = "not_found.identity", -32044
     hint = "write it into config.toml, then `brokerctl daemon stop`; it starts again by itself"
+
+
+class BackendNotFound(NotFound):
+    """No backend of that name is configured."""
+
+    kind, code = "not_found.backend", -32047
+    hint = "`brokerctl status` lists them"
+
+
+class NamespaceNotFound(NotFound):
+    """The server has no such namespace, or does not know of namespaces."""
+
+    kind, code = "not_found.namespace", -32048
+    hint = "correct `namespace` of the backend in config.toml"
 
 
 class DaemonUnreachable(BrokerError):
@@ -308,6 +360,34 @@ class RateLimited(ServerDown):
     """A server asks for a pause; ``retry_after`` in the details says how many seconds."""
 
     kind, code = "backend.down.rate_limited", -32067
+
+
+class ServerSealed(ServerDown):
+    """A server runs, and is sealed or not initialised: it can read nothing it holds."""
+
+    kind, code = "backend.down.sealed", -32068
+    hint = "its operators have to unseal it; keys that are leased already go on for a while"
+
+
+class ServerStandby(ServerDown):
+    """A server runs, and leaves serving to another one of its cluster."""
+
+    kind, code = "backend.down.standby", -32069
+    hint = "name the cluster's own address, or all its servers, in config.toml"
+
+
+class ServerUnproven(ServerDown):
+    """A server cannot prove that it is who it should be (TLS)."""
+
+    kind, code = "backend.down.tls", -32071
+    hint = "see its certificate; for an authority of your own, say so in config.toml"
+
+
+class ServerUnresolved(ServerDown):
+    """The name of a server leads to no address (DNS)."""
+
+    kind, code = "backend.down.dns", -32072
+    hint = "correct the name in config.toml, or see why this machine cannot look it up"
 
 
 class AuditUnavailable(BrokerError):

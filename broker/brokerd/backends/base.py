@@ -1,10 +1,16 @@
-"""What must a place where keys come from be able to do?"""
+"""What must a place where keys come from be able to do, and what may it do besides?
+
+Every one is a `Backend`. What only some can do is a Protocol of its own: one that has its methods
+is one, as `mints`, `is_watched` and the others below tell.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeGuard
 
+from brokerd.identities.base import PersonalAccount
 from brokerd.model import Credential, Secret
 
 
@@ -60,3 +66,181 @@ class Backend(Protocol):
             BackendUnavailable: It cannot be done now; it is tried again.
         """
         ...
+
+
+class MintingBackend(Backend, Protocol):
+    """One that makes some keys for one lease alone: they live, and end, with that lease."""
+
+    def makes(self, name: str) -> bool:
+        """Return whether each lease of a secret gets a key of its own.
+
+        Called on the event loop, for any name: it neither blocks nor raises.
+        """
+        ...
+
+    def prepare(self, name: str) -> str | None:
+        """Get ready for a fetch, and say what ends all that it makes, should its answer be lost.
+
+        It is written down before the fetch, so that not even a daemon that is killed as the
+        answer comes leaves behind what nobody knows of.
+
+        Returns:
+            What `revoke` takes; None where nothing but time would end it.
+
+        Raises:
+            As `fetch`.
+        """
+        ...
+
+    def renew(self, upstream: str, seconds: float) -> float:
+        """Let a key live on; return when it dies, in seconds of `brokershim.clock.now`.
+
+        Args:
+            upstream: The id that its credential had.
+            seconds: How long it is wanted from now on; the backend's own limit wins.
+
+        Raises:
+            NotFound: It is over.
+            BackendUnavailable: It cannot be told now.
+        """
+        ...
+
+
+class WatchedBackend(Backend, Protocol):
+    """One where somebody else may put a newer key at any time.
+
+    Attributes:
+        watch_seconds: How often it is asked for that, in seconds.
+    """
+
+    watch_seconds: float
+
+    def newest(self, name: str) -> str:
+        """Return the version of the key that a fetch would bring now, asked as cheaply as can be.
+
+        Raises:
+            As `fetch`.
+        """
+        ...
+
+
+class TendedBackend(Backend, Protocol):
+    """One with something of its own to keep alive, and to give back in the end."""
+
+    def due_at(self) -> float | None:
+        """Return when to call `tend`, in seconds of `brokershim.clock.now`; None for never.
+
+        Called on the event loop, so it neither blocks nor raises.
+        """
+        ...
+
+    def tend(self) -> None:
+        """Do what is due; raises as `fetch`."""
+        ...
+
+    def close(self) -> None:
+        """Give back what it holds, as the daemon stops: from now on it is not asked.
+
+        Raises:
+            BackendUnavailable: It could not be given back.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a backend allows us for one secret, or for all.
+
+    Attributes:
+        subject: The secret's name; empty for what is about the backend itself.
+        path: Where at the backend.
+        has: What is allowed there, in the backend's own words, in order.
+        lacks: What is needed and not allowed.
+        beyond: What is allowed and not needed: whoever takes over the daemon has it, too.
+        hint: What to do about it; empty where nothing.
+    """
+
+    subject: str
+    path: str
+    has: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
+    beyond: tuple[str, ...] = ()
+    hint: str = ""
+
+    @property
+    def verdict(self) -> Literal["ok", "lacks", "beyond"]:
+        """In one word."""
+        if self.lacks:
+            return "lacks"
+        return "beyond" if self.beyond else "ok"
+
+
+class CheckedBackend(Backend, Protocol):
+    """One that can tell what it allows us."""
+
+    def check(self) -> list[Finding]:
+        """Return what it allows for each configured secret.
+
+        Raises:
+            As `fetch`.
+        """
+        ...
+
+
+class EnrolledBackend(Backend, Protocol):
+    """One that logs in with something that a person has to give it once.
+
+    Attributes:
+        wants: What that is, in words for a prompt, such as ``private key (PEM)``.
+    """
+
+    wants: str
+
+    def enrol(self, value: str) -> None:
+        """Keep it, in the keyring of the operating system, in the place of any before.
+
+        Raises:
+            UsageError: It is no such thing.
+            KeyringUnavailable: The keyring does not keep it.
+        """
+        ...
+
+
+class PersonalBackend(Backend, Protocol):
+    """One that a person logs in to.
+
+    Attributes:
+        account: What `brokerctl login` and `logout` go to; it has the backend's name.
+    """
+
+    account: PersonalAccount
+
+
+def mints(backend: Backend) -> TypeGuard[MintingBackend]:
+    """Return whether it is a `MintingBackend`."""
+    return hasattr(backend, "makes")
+
+
+def is_watched(backend: Backend) -> TypeGuard[WatchedBackend]:
+    """Return whether it is a `WatchedBackend`."""
+    return hasattr(backend, "newest")
+
+
+def is_tended(backend: Backend) -> TypeGuard[TendedBackend]:
+    """Return whether it is a `TendedBackend`."""
+    return hasattr(backend, "tend")
+
+
+def is_checked(backend: Backend) -> TypeGuard[CheckedBackend]:
+    """Return whether it is a `CheckedBackend`."""
+    return hasattr(backend, "check")
+
+
+def is_enrolled(backend: Backend) -> TypeGuard[EnrolledBackend]:
+    """Return whether it is an `EnrolledBackend` that has something to be given."""
+    return hasattr(backend, "enrol") and bool(getattr(backend, "wants", ""))
+
+
+def has_account(backend: Backend) -> TypeGuard[PersonalBackend]:
+    """Return whether it is a `PersonalBackend`."""
+    return getattr(backend, "account", None) is not None

@@ -49,15 +49,23 @@ class Standing:
     reason: str = ""
 
 
-class Identity(Protocol):
-    """One configured identity.
+class Account(Protocol):
+    """Something of the configuration that somebody is logged in to, or may be.
 
-    All but `revision` may block, and is called in a thread with a deadline. Every error that
-    leaves it is one of `brokershim.errors`; none carries a token.
+    All but `Identity.revision` may block, and is called in a thread with a deadline. Every error
+    that leaves it is one of `brokershim.errors`; none carries a token.
     """
 
     name: str
     kind: str
+
+    def standing(self) -> Standing:
+        """Return how it stands, without asking any server."""
+        ...
+
+
+class Identity(Account, Protocol):
+    """One configured identity: it yields a token that others take for a proof."""
 
     def revision(self) -> Hashable:
         """Return what changes whenever it may be somebody else, as by a login or a logout.
@@ -81,10 +89,6 @@ class Identity(Protocol):
             KeyringUnavailable: The keyring that the login stands in refuses.
             ServerDown: Who issues it cannot be reached.
         """
-        ...
-
-    def standing(self) -> Standing:
-        """Return how it stands, without asking any server."""
         ...
 
 
@@ -117,8 +121,8 @@ class Login(Protocol):
         ...
 
 
-class PersonalIdentity(Identity, Protocol):
-    """An identity that a person logs in to."""
+class PersonalAccount(Account, Protocol):
+    """One that a person logs in to: an identity, or a backend that asks for a person itself."""
 
     def login(self, mode: Mode) -> Login:
         """Begin a login; whoever is logged in stays so until it has succeeded.

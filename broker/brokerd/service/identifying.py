@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
-from brokerd.identities.base import Mode, PersonalIdentity, Standing
+from brokerd.identities.base import Mode, PersonalAccount, Standing
 from brokerd.service.paging import page
 from brokerd.service.parts import Caller, Parts
 from brokerd.standings import is_personal
@@ -83,7 +83,7 @@ class Identifying:
             )
         return {"was_logged_in": before.state != "login" or bool(before.subject)}
 
-    async def _forget(self, identity: PersonalIdentity) -> BackendUnavailable | None:
+    async def _forget(self, identity: PersonalAccount) -> BackendUnavailable | None:
         """Log out; return why the provider could not be told, where that is all that failed."""
         try:
             await self._parts.blocking.run(f"identity {identity.name}", identity.logout)
@@ -94,7 +94,7 @@ class Identifying:
             return error
         return None
 
-    def _personal(self, name: str) -> PersonalIdentity:
+    def _personal(self, name: str) -> PersonalAccount:
         found = self._parts.standings.get(name)
         if not is_personal(found):
             raise UsageError(

@@ -63,9 +63,9 @@ class Opening:
             raise UsageError(f"name between 1 and {projects.MAX_VARIABLES} secrets")
         for name in sorted(set(wanted.values())):
             await self._parts.credentials.describe(name)
-        identity_of = self._parts.config_file.settings.identity_of
-        identities = filter(None, map(identity_of, wanted.values()))
-        logins = await self._parts.standings.needing_login(identities)
+        account_of = self._parts.config_file.settings.account_of
+        accounts = filter(None, map(account_of, wanted.values()))
+        logins = await self._parts.standings.needing_login(accounts)
         launch = await self._launch(
             caller, program, script, trusted.folder if trusted else None, wanted
         )

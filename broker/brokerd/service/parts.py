@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from brokerd.asking import Asking
 from brokerd.audit.group import GroupCommit
 from brokerd.audit.log import AuditLog
+from brokerd.backends.base import Backend
 from brokerd.blocking import Blocking
 from brokerd.breaker import Breaker
 from brokerd.configfile import ConfigFile
@@ -15,6 +17,7 @@ from brokerd.credentials import Credentials
 from brokerd.ending import Endings
 from brokerd.leases import LeaseTable
 from brokerd.logins import Logins
+from brokerd.minting import Minting
 from brokerd.peer import Peer
 from brokerd.policyfile import PolicyFile
 from brokerd.refusals import Refusals
@@ -41,7 +44,9 @@ class Parts:
     """The daemon's parts, as the verbs see them.
 
     Attributes:
-        breakers: How the backends fare that ask a server, by name.
+        asking: Asks the backends.
+        backends: Where keys come from, by name.
+        breakers: How those of them fare that ask a server, by name.
         config_file: What the daemon is configured with.
     """
 
@@ -49,7 +54,10 @@ class Parts:
     sessions: SessionTable
     policy: PolicyFile
     credentials: Credentials
+    asking: Asking
+    backends: Mapping[str, Backend]
     breakers: Mapping[str, Breaker]
+    minting: Minting
     endings: Endings
     upstream: Upstream
     audit: GroupCommit

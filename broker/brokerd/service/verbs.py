@@ -18,6 +18,7 @@ from brokerd.service.identifying import Identifying
 from brokerd.service.leasing import Leasing
 from brokerd.service.opening import Opening
 from brokerd.service.parts import Caller, Parts
+from brokerd.service.revoking import Revoking
 from brokerd.service.storing import Storing
 from brokerd.service.trusting import Trusting
 from brokershim.errors import InvalidParams, UnknownMethod
@@ -44,7 +45,7 @@ class Verbs:
 
     def __init__(self, parts: Parts, facts: Facts, opening: Opening) -> None:
         control, identifying, leasing = Control(parts, facts), Identifying(parts), Leasing(parts)
-        storing, trusting = Storing(parts), Trusting(parts)
+        revoking, storing, trusting = Revoking(parts), Storing(parts), Trusting(parts)
         verbs: dict[str, _Verb] = {
             "daemon.status": control.status,
             "daemon.stop": control.stop,
@@ -58,8 +59,8 @@ class Verbs:
             "lease.renew": leasing.renew,
             "lease.report": leasing.report,
             "lease.release": leasing.release,
-            "lease.revoke": leasing.revoke,
-            "lease.list": leasing.list_all,
+            "lease.revoke": revoking.revoke,
+            "lease.list": revoking.list_all,
             "session.open": opening.open,
             "session.approve": opening.approve,
             "session.list": opening.list_all,

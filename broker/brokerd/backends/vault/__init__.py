@@ -1,0 +1,1 @@
+"""Keys from HashiCorp Vault or OpenBao."""

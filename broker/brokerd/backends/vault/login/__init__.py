@@ -1,0 +1,1 @@
+"""The ways to log in to Vault, one in each file."""

@@ -1,0 +1,55 @@
+"""What must a way to log in to Vault be able to do?"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from brokerd.backends.vault.client import Vault
+
+
+@dataclass(frozen=True)
+class Auth:
+    """What a login brought (Vault, "Tokens"). Its repr shows no token.
+
+    Attributes:
+        token: The token.
+        accessor: Names it to others who may end it; None for a batch token, which nobody can end.
+        expires_at: When it dies, in seconds of `brokershim.clock.now`; None if never (root).
+        ttl: Seconds that it was given for; 0 where it never dies.
+        renewable: Whether it can be renewed at all.
+        policies: What it may do, by the server's names.
+        ours: Whether we made it, and so end it; one that somebody gave us is left alone.
+    """
+
+    token: str = field(repr=False)
+    accessor: str | None
+    expires_at: float | None
+    ttl: float
+    renewable: bool
+    policies: tuple[str, ...] = ()
+    ours: bool = True
+
+
+class Method(Protocol):
+    """One way to log in, as configured."""
+
+    kind: str
+
+    def revision(self) -> Hashable:
+        """Return what changes whenever it may be somebody else; neither blocks nor raises."""
+        ...
+
+    def login(self, vault: Vault) -> Auth:
+        """Log in; called by one thread at a time.
+
+        Raises:
+            BackendRefused: The server knows the proof, and does not take it.
+            LoginRequired: A person has to log in first.
+            WrapOpened: What was wrapped for us alone was opened before.
+            IdentityUnavailable: This machine has nothing to log in with.
+            BrokerError: As `Identity.token`, and what the server says.
+        """
+        ...

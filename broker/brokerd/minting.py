@@ -1,0 +1,96 @@
+"""How is a key had that is made for one lease alone, so that it ends with it whatever happens?
+
+What ends all that may be made stands in the journal before the backend is asked, and the key's own
+id before the key goes any further. So nothing is left behind by an answer that is lost, by one that
+comes too late, or by a daemon that is killed at any point.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from brokerd.asking import Asking
+from brokerd.backends.base import Backend, mints
+from brokerd.model import Credential, Secret
+from brokerd.upstream import Upstream
+from brokershim.errors import (
+    BackendUnavailable,
+    BrokerError,
+    Denied,
+    NotFound,
+    RateLimited,
+    ServerSealed,
+    ServerStandby,
+)
+
+_MADE_NOTHING = (Denied, NotFound, RateLimited, ServerSealed, ServerStandby)
+
+
+class Minting:
+    """Has keys made, each for one lease.
+
+    Args:
+        backends: The configured backends by name.
+        route: Gives the name of the backend that holds a secret.
+        asking: Asks the backends.
+        upstream: Knows what is to be revoked, and revokes it.
+    """
+
+    def __init__(
+        self,
+        backends: Mapping[str, Backend],
+        route: Callable[[str], str],
+        asking: Asking,
+        upstream: Upstream,
+    ) -> None:
+        self._backends = backends
+        self._route = route
+        self._asking = asking
+        self._upstream = upstream
+
+    def makes(self, name: str) -> bool:
+        """Return whether each lease of a secret gets a key of its own."""
+        backend = self._backends[self._route(name)]
+        return mints(backend) and backend.makes(name)
+
+    async def make(self, name: str) -> tuple[Secret, Credential]:
+        """Return a secret's description and a key with the id of the lease that it is for.
+
+        Raises:
+            AuditUnavailable: The journal cannot be written: nothing is made, or not for long.
+            BackendUnavailable: It cannot be had now, or not in time.
+            BrokerError: As `Backend.fetch` says.
+        """
+        backend = self._route(name)
+        lease, risk = secrets.token_hex(8), await self._asking.prepare(backend, name)
+        if risk is not None:
+            self._upstream.about_to(lease, backend, risk)
+        secret, credential, upstream = await self._fetch(lease, backend, name, risk)
+        self._upstream.made(lease, backend, upstream)
+        return secret, replace(credential, lease=lease)
+
+    async def _fetch(
+        self, lease: str, backend: str, name: str, risk: str | None
+    ) -> tuple[Secret, Credential, str]:
+        known = False  # whether it is known what was made
+        try:
+            secret, credential = await self._asking.fetch(backend, name)
+            if credential.upstream is None:
+                raise BackendUnavailable(f"{backend} made a key of {name} that nothing ends")
+            known = True
+            return secret, credential, credential.upstream
+        except BrokerError as error:
+            known = _made_nothing(error)
+            if known and risk is not None:
+                self._upstream.made_nothing(lease)
+            raise
+        finally:  # also where nobody waits for the answer any more
+            if not known and risk is not None:
+                self._upstream.end(lease, backend, risk)
+
+
+def _made_nothing(error: BrokerError) -> bool:
+    """Return whether a backend that ends in an error has surely made nothing."""
+    return isinstance(error, _MADE_NOTHING) or error.details.get("sent") is False
