@@ -12,6 +12,10 @@ from brokershim.errors import IdentityNotFound, UsageError
 
 KEYS = ("name", "kind", "state", "issuer", "subject", "until", "reason")
 _TITLES = ("identity", "kind", "state", "who", "from", "next login in")
+_WRITE_ONE = (
+    'write one into config.toml: [identity.NAME] with kind = "oidc", issuer and client_id, as '
+    "docs/identities.md says"
+)
 _STATES = {
     "due": "login due",
     "login": "login needed",
@@ -47,12 +51,11 @@ def the_only_personal_one(client: Client) -> str:
     Raises:
         UsageError: There is none, or there are several.
     """
-    names = [field(row, "name", str) for row in listed(client) if row.get("personal") is True]
+    rows = listed(client)
+    names = [field(row, "name", str) for row in rows if row.get("personal") is True]
     if not names:
-        raise UsageError(
-            "no identity is configured that a person logs in to",
-            hint='write one into config.toml: [identity.NAME], kind = "oidc"',
-        )
+        which = "that a person logs in to" if rows else "at all"
+        raise UsageError(f"no identity is configured {which}", hint=_WRITE_ONE)
     if len(names) > 1:
         raise UsageError("several identities are configured", hint=f"name one: {', '.join(names)}")
     return names[0]

@@ -29,11 +29,10 @@ class Way(NamedTuple):
     opens: bool = True
 
 
-def required(name: str | None) -> LoginRequired:
+def required(name: str) -> LoginRequired:
     """Return the error that says what to type where nobody can log in now."""
-    command = f"brokerctl login {name}" if name else "brokerctl login"
     return LoginRequired(
-        f"{name or 'an identity'} needs a person to log in", hint=f"type `{command}` in a terminal"
+        f"{name} needs a person to log in", hint=f"type `brokerctl login {name}` in a terminal"
     )
 
 

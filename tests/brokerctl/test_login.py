@@ -161,6 +161,7 @@ def test_several_or_none_need_a_name(cli: CommandLine, fake: FakeDaemon, command
     fake.answers["identity.list"] = rows(RUNNER)
     shell = cli.terminal(command)
     assert shell.end() == 2
+    assert "no identity is configured that a person logs in to" in shell.seen
     assert "[identity.NAME]" in shell.seen
     assert {name for name, _ in fake.calls} == {"daemon.status", "identity.list"}
 
@@ -278,8 +279,22 @@ def test_without_a_terminal_it_fails_at_once_and_names_the_command(
     for args in (["work"], []):
         done = cli.run("login", *args)
         assert (done.returncode, done.stdout) == (3, "")
-        assert f"`{' '.join(['brokerctl', 'login', *args])}` in a terminal" in done.stderr
-    assert fake.calls == []
+        assert "work needs a person to log in" in done.stderr
+        assert "`brokerctl login work` in a terminal" in done.stderr
+    assert fake.params("login.begin") == []
+
+
+def test_where_no_identity_is_configured_it_says_what_to_write(
+    cli: CommandLine, fake: FakeDaemon
+) -> None:
+    fake.answers["identity.list"] = rows()
+    done = cli.run("login")  # without a terminal, too
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "no identity is configured at all" in done.stderr
+    assert '[identity.NAME] with kind = "oidc", issuer and client_id' in done.stderr
+    shell = cli.terminal("login")
+    assert shell.end() == 2
+    assert "no identity is configured at all" in shell.seen
 
 
 @pytest.mark.parametrize(

@@ -23,11 +23,11 @@ def login(name: str | None, device: bool, no_browser: bool) -> None:
     other device instead, as --device does. Ctrl-C gives up, and changes nothing.
     """
     with terminal() as asking:
-        if asking is None:
-            raise required(name)
         client = connect_or_start()
         stale.warn(client)
         chosen = name or identities.the_only_personal_one(client)
+        if asking is None:
+            raise required(chosen)
         standing = log_in(asking, chosen, Way(device, not no_browser))
     output.result(success(chosen, standing))
 
