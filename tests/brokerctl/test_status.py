@@ -66,7 +66,7 @@ def test_status(cli: CommandLine) -> None:
 @pytest.mark.parametrize(
     ("store", "words"),
     [
-        ({"exists": False}, "none yet"),
+        ({"exists": False}, "none yet; `brokerctl unlock` makes it$"),
         ({"exists": True, "locked": True, "master_key": "passphrase"}, "locked, its master key"),
         ({"exists": True, "damaged": "torn"}, "damaged: torn"),
     ],

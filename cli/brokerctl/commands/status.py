@@ -87,7 +87,7 @@ def describe_store(store: dict[str, Any]) -> str:
     if store.get("damaged"):
         return f"damaged: {store['damaged']}"
     if not store.get("exists"):
-        return "none yet; `brokerctl secret set` makes it"
+        return "none yet; `brokerctl unlock` makes it"
     state = "locked" if store.get("locked") else "unlocked"
     return f"{state}, its master key comes from the {store.get('master_key')}"
 
