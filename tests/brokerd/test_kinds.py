@@ -122,6 +122,7 @@ kinds.build_backends(settings, kinds.build_identities(settings))
 heavy = {"grpc", "spiffe", "id", "authlib", "joserfc", "keyring"}
 ours = {n for n in sys.modules if n.startswith(("brokerd.identities.", "brokerd.backends."))}
 print(*sorted((heavy & set(sys.modules)) | ours - {"brokerd.identities.base",
+                                                   "brokerd.identities.reasons",
                                                    "brokerd.backends.base"}))
 """
 
