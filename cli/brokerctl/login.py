@@ -15,6 +15,10 @@ from brokershim.errors import BrokerError, IdentityUnavailable, LoginRefused, Lo
 
 _EACH_SECONDS = 10.0
 """How long one question waits: Ctrl-C is heard at once, a daemon that is gone as soon."""
+_IF_IT_FAILS = (
+    "If the page shows an error, press Ctrl-C, and look at client_id in config.toml and at the "
+    "redirect URIs that the provider has for it."
+)
 
 
 class Way(NamedTuple):
@@ -113,6 +117,9 @@ def _lead(asking: Terminal, name: str, begun: dict[str, Any], *, opens: bool) ->
         asking.say(f"  {code}")
     left = output.span(number(begun, "seconds"))
     asking.say(f"waiting for the browser… (for {left}; Ctrl-C gives up)")
+    if code is None:
+        # A provider that does not know the client sends nobody back, so nothing would ever come.
+        asking.say(_IF_IT_FAILS)
     if here:
         browser.show(address)
 

@@ -92,6 +92,7 @@ def test_login_in_the_browser(cli: CommandLine, fake: FakeDaemon, opened: Path) 
     assert shell.end() == 0
     assert f"  {URL}\r\n" in shell.seen
     assert "waiting for the browser" in shell.seen
+    assert "If the page shows an error, press Ctrl-C, and look at client_id" in shell.seen
     assert "logged in to work as alice (https://id.example); next login in 2h" in shell.seen
     assert fake.params("login.begin") == [{"identity": "work", "mode": "browser"}]
     assert said(opened)[0] == URL
@@ -200,6 +201,7 @@ def test_a_code_for_another_device(
     shell = cli.terminal("login", "work", *args, env=environ)
     assert shell.end() == 0
     assert "on any device" in shell.seen
+    assert "client_id" not in shell.seen  # a wrong one has been refused by now
     assert "https://id.example/device" in shell.seen
     assert "WDJB-MJHT" in shell.seen
     assert fake.params("login.begin") == [{"identity": "work", "mode": "device"}]
