@@ -9,6 +9,8 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from types import TracebackType
+from typing import NoReturn
 
 from brokerd.daemon import Daemon
 from brokerd.harden import harden
@@ -69,8 +71,21 @@ def _teller(fd: int | None) -> Callable[[str], None]:
     return tell
 
 
-if __name__ == "__main__":
-    status = main()
+def _unexpected(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Print an error that nobody expected, as Python does, and end."""
+    sys.__excepthook__(kind, error, trace)
+    _end(1)
+
+
+def _end(status: int) -> NoReturn:
+    """End the process, and wait for no thread of it."""
     logging.shutdown()
     # Not sys.exit: a thread that hangs in a keyring or a backend would hold the process back.
     os._exit(status)
+
+
+if __name__ == "__main__":
+    sys.excepthook = _unexpected
+    _end(main())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import threading
 
 import pytest
@@ -108,3 +109,36 @@ def test_a_signal_ends_it_in_order(world: World, number: int) -> None:
         os.kill(daemon.pid, number)
         daemon.stop()
     assert [each["event"] for each in world.events()] == ["daemon.started", "daemon.stopped"]
+
+
+_FAULTY = """
+import runpy, threading
+from concurrent.futures import ThreadPoolExecutor
+from brokerd.daemon import Daemon
+
+async def run(self, ready):
+    threads, hangs = ThreadPoolExecutor(), threading.Event()
+    threads.submit(lambda: (hangs.set(), threading.Event().wait()))
+    hangs.wait()
+    key = "sk-in-a-variable"
+    raise RuntimeError("out of nowhere")
+
+Daemon.run = run
+runpy.run_module("brokerd", run_name="__main__", alter_sys=True)
+"""
+
+
+def test_a_fault_of_its_own_ends_it_though_a_thread_hangs(world: World) -> None:
+    done = subprocess.run(
+        [*own_python(), "-c", _FAULTY],
+        env=world.environ,
+        cwd="/",
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert done.stderr.endswith("RuntimeError: out of nowhere\n")
+    assert "sk-in-a-variable" not in done.stderr
