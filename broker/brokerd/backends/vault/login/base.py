@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from brokerd.backends.vault.client import Vault
+from brokerd.backends.vault.client import Vault
 
 
 @dataclass(frozen=True)
