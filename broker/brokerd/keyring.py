@@ -68,6 +68,48 @@ def ask(call: Callable[[], _Result], hint: str | None = None) -> _Result:
     raise KeyringUnavailable(f"the keyring of the operating system refuses ({reason})", hint=hint)
 
 
+class Entry:
+    """One entry of ours. Each call may block, for as long as a person takes to unlock the keyring.
+
+    Args:
+        user: What it is filed under, such as ``login/NAME``.
+        what: What it holds, for messages.
+        hint: What to do where the keyring refuses.
+    """
+
+    def __init__(self, user: str, what: str, hint: str) -> None:
+        self._user, self._what, self._hint = user, what, hint
+
+    def load(self) -> str | None:
+        """Return what it holds, or None where there is none. Raises `KeyringUnavailable`."""
+        keyring = self._keyring()
+        return ask(lambda: keyring.get_password(SERVICE, self._user), self._hint)
+
+    def save(self, value: str) -> None:
+        """Keep a value in the place of the one before, and see that it is kept.
+
+        Raises:
+            KeyringUnavailable: It refuses, or does not give back what it was given: what is lost
+                is noticed too late.
+        """
+        keyring = self._keyring()
+        ask(lambda: keyring.set_password(SERVICE, self._user, value), self._hint)
+        if ask(lambda: keyring.get_password(SERVICE, self._user), self._hint) != value:
+            raise KeyringUnavailable(f"the keyring did not keep {self._what}", hint=self._hint)
+
+    def drop(self) -> None:
+        """Forget it; none is no error. Raises `KeyringUnavailable`."""
+        keyring = self._keyring()
+        if ask(lambda: keyring.get_password(SERVICE, self._user), self._hint) is not None:
+            ask(lambda: keyring.delete_password(SERVICE, self._user), self._hint)
+
+    def _keyring(self) -> Keyring:
+        found = find_keyring()
+        if found is None:
+            raise KeyringUnavailable("no keyring of the operating system", hint=self._hint)
+        return found
+
+
 def _refusals() -> tuple[type[Exception], ...]:
     """Return what a keyring raises; what stands behind it is installed on Linux only."""
     found: list[type[Exception]] = [OSError, ValueError]

@@ -196,6 +196,14 @@ class EnrolledBackend(Backend, Protocol):
 
     wants: str
 
+    def enrolled(self) -> bool:
+        """Return whether it has been given that, without asking any server.
+
+        Raises:
+            KeyringUnavailable: The keyring that it stands in refuses.
+        """
+        ...
+
     def enrol(self, value: str) -> None:
         """Keep it, in the keyring of the operating system, in the place of any before.
 

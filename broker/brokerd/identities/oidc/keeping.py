@@ -7,10 +7,8 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol, cast
 
-from brokerd import keyring as os_keyring
 from brokerd.identities.oidc.settings import Settings
-from brokerd.keyring import SERVICE, Keyring, ask
-from brokershim.errors import KeyringUnavailable
+from brokerd.keyring import Entry
 
 _HINT = 'unlock the keyring, or write keep = "memory" into [identity.{}] of config.toml'
 
@@ -77,34 +75,22 @@ class InKeyring:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._user = f"login/{settings.name}"
+        hint = _HINT.format(settings.name)
+        self._entry = Entry(f"login/{settings.name}", "the login", hint)
         self._bound = {"issuer": settings.issuer, "client_id": settings.client_id}
-        self._hint = _HINT.format(settings.name)
 
     def load(self) -> Kept | None:
         """Return the login, or None where there is none of this provider and client."""
-        keyring = self._keyring()
-        entry = ask(lambda: keyring.get_password(SERVICE, self._user), self._hint)
+        entry = self._entry.load()
         return None if entry is None else self._read(entry)
 
     def save(self, kept: Kept) -> None:
         """Keep a login, and see that it is kept: a login that is lost is noticed too late."""
-        keyring, entry = self._keyring(), json.dumps({**self._bound, **asdict(kept)})
-        ask(lambda: keyring.set_password(SERVICE, self._user, entry), self._hint)
-        if ask(lambda: keyring.get_password(SERVICE, self._user), self._hint) != entry:
-            raise KeyringUnavailable("the keyring did not keep the login", hint=self._hint)
+        self._entry.save(json.dumps({**self._bound, **asdict(kept)}))
 
     def drop(self) -> None:
         """Forget the login, of whichever provider it is."""
-        keyring = self._keyring()
-        if ask(lambda: keyring.get_password(SERVICE, self._user), self._hint) is not None:
-            ask(lambda: keyring.delete_password(SERVICE, self._user), self._hint)
-
-    def _keyring(self) -> Keyring:
-        found = os_keyring.find_keyring()
-        if found is None:
-            raise KeyringUnavailable("no keyring of the operating system", hint=self._hint)
-        return found
+        self._entry.drop()
 
     def _read(self, entry: str) -> Kept | None:
         try:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 from brokerd.backends.vault.client import Vault
+from brokerd.identities.base import PersonalAccount
 
 
 @dataclass(frozen=True)
@@ -52,3 +53,33 @@ class Method(Protocol):
             BrokerError: As `Identity.token`, and what the server says.
         """
         ...
+
+
+class EnrolledMethod(Method, Protocol):
+    """One that a person has to give something once; see `backends.base.EnrolledBackend`."""
+
+    wants: str
+
+    def enrolled(self) -> bool:
+        """Return whether it has that. Raises `KeyringUnavailable`."""
+        ...
+
+    def enrol(self, value: str) -> None:
+        """Keep it, and change the revision. Raises `UsageError` and `KeyringUnavailable`."""
+        ...
+
+
+class PersonalMethod(Method, Protocol):
+    """One that a person logs in to; see `backends.base.PersonalBackend`."""
+
+    account: PersonalAccount
+
+
+def is_enrolled(method: Method) -> TypeGuard[EnrolledMethod]:
+    """Return whether it is an `EnrolledMethod`."""
+    return hasattr(method, "enrol")
+
+
+def is_personal(method: Method) -> TypeGuard[PersonalMethod]:
+    """Return whether it is a `PersonalMethod`."""
+    return hasattr(method, "account")
