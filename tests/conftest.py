@@ -1,4 +1,4 @@
-"""What any test may ask for: a world of its own, and a daemon in it."""
+"""What any test may ask for: a world of its own, a daemon in it, and a Vault."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from hypothesis import settings
 
 from tests.support.daemon import Daemon, World, new_world, started
 from tests.support.puppet import Stage
+from tests.support.vault import Server, dev_server
 
 # Whoever starts the tests in the background (nohup, a CI runner) may ignore these, and what is
 # ignored stays so in every program that a test starts and then sends a signal to.
@@ -40,3 +41,13 @@ def daemon(world: World) -> Iterator[Daemon]:
 def stage(world: World) -> Iterator[Stage]:
     with Stage(world) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def vault_server() -> Iterator[Server]:
+    """Run a Vault, which the tests of this process share: each mounts what is its own.
+
+    A test that seals, pauses or stops a server runs one for itself.
+    """
+    with dev_server() as running:
+        yield running
