@@ -87,6 +87,36 @@ class Table:
             raise self.error(f"{key} is neither true nor false")
         return bool(found)
 
+    def number(self, key: str) -> int | None:
+        """Return a whole number from 1 on, or None where there is none.
+
+        Raises:
+            ConfigError: It is none.
+        """
+        found = self._get(key)
+        if found is None:
+            return None
+        if not isinstance(found, int) or isinstance(found, bool) or found < 1:
+            raise self.error(f"{key} is not a whole number from 1 on")
+        return found
+
+    def scalars(self, key: str) -> dict[str, str | int | bool]:
+        """Return a table of texts, whole numbers and truth values; empty where there is none.
+
+        Raises:
+            ConfigError: It is no table, or holds anything else.
+        """
+        found = self._get(key)
+        if found is None:
+            return {}
+        if not isinstance(found, dict):
+            raise self.error(f"{key} is not a table")
+        entries = cast("dict[str, object]", found)
+        fit = {name: each for name, each in entries.items() if isinstance(each, str | int | bool)}
+        if len(fit) < len(entries):
+            raise self.error(f"{key} holds what is neither a text, a whole number, true nor false")
+        return fit
+
     def seconds(self, key: str) -> float | None:
         """Return a duration such as ``"15m"`` in seconds, or None where there is none.
 

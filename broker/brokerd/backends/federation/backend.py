@@ -7,17 +7,15 @@ from dataclasses import dataclass, replace
 
 from brokerd.backends.federation.exchange import Exchange
 from brokerd.backends.federation.formats import FORMATS, TOKEN_TYPE, Format
+from brokerd.backends.terms import MAX_TTL, described, hosts_of
 from brokerd.http import check_url
 from brokerd.identities.base import Identity
 from brokerd.kinds import identity_of
 from brokerd.model import BoundedBy, Credential, Delivery, Secret
 from brokerd.providers import PROVIDERS
-from brokerd.store.hosts import normalise
 from brokerd.table import Table
-from brokershim.errors import ConfigError, SecretNotFound, UsageError
+from brokershim.errors import SecretNotFound
 
-_MAX_TTL = 900.0
-"""Seconds that a lease lasts where nothing else is said, as with the embedded store."""
 _DELIVERIES = {"bearer": None, "in-place": Delivery()}
 
 
@@ -102,13 +100,13 @@ def build(
         form = _with_delivery(table, form)
     exchange = _exchange(table, form, identity_of(table, identities))
     fields = _fields(table, form)
-    hosts = _hosts(table, PROVIDERS[form.provider].hosts if form.provider else ())
+    hosts = hosts_of(table, PROVIDERS[form.provider].hosts if form.provider else ())
     common = Secret(
         name="",
         provider=form.provider,
         hosts=hosts,
         backend=name,
-        max_ttl=_MAX_TTL,
+        max_ttl=MAX_TTL,
         version="",
         bounded_by=BoundedBy.PROVIDER,
         delivery=form.delivery,
@@ -148,21 +146,4 @@ def _terms(
 ) -> Terms:
     scope = table.optional_text("scope") if "scope" in form.optional else None
     own = {"scope": scope} if scope is not None else {}
-    secret = replace(
-        common,
-        name=name,
-        hosts=_hosts(table, common.hosts),
-        max_ttl=table.seconds("max_ttl") or common.max_ttl,
-    )
-    return Terms(secret, tuple(sorted({**fields, **own}.items())))
-
-
-def _hosts(table: Table, otherwise: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the hosts that a table names, or else others."""
-    given = table.texts("hosts") or otherwise
-    try:
-        return normalise(given)
-    except UsageError as error:
-        raise ConfigError(
-            f"{table.path}: {table.name}: hosts: {error.message}", hint=error.hint
-        ) from None
+    return Terms(described(table, common, name), tuple(sorted({**fields, **own}.items())))

@@ -1,0 +1,47 @@
+"""What may the table of every configured secret say: where may its key go, and for how long?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from brokerd.model import Secret
+from brokerd.store.hosts import normalise
+from brokerd.table import Table
+from brokershim.errors import ConfigError, UsageError
+
+MAX_TTL = 900.0
+"""Seconds that a lease lasts where nothing else is said, as with the embedded store."""
+
+
+def described(table: Table, common: Secret, name: str) -> Secret:
+    """Return the description of a secret: what its table says, or else what it has in common.
+
+    Args:
+        table: ``[secret."NAME"]``.
+        common: What its backend says of all its secrets.
+        name: The secret's name.
+
+    Raises:
+        ConfigError: A host or a duration is not written as one, or there is no host.
+    """
+    return replace(
+        common,
+        name=name,
+        hosts=hosts_of(table, common.hosts),
+        max_ttl=table.seconds("max_ttl") or common.max_ttl,
+    )
+
+
+def hosts_of(table: Table, otherwise: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the hosts that a table names, or else others.
+
+    Raises:
+        ConfigError: One is not written as a host, or there is none at all.
+    """
+    given = table.texts("hosts") or otherwise
+    try:
+        return normalise(given)
+    except UsageError as error:
+        raise ConfigError(
+            f"{table.path}: {table.name}: hosts: {error.message}", hint=error.hint
+        ) from None
