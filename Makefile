@@ -38,7 +38,7 @@ $(PROVIDER): tests/real/package-lock.json | $(READY)
 .PHONY: setup-full
 setup-full: $(READY) $(PROVIDER) .venv-oldest/.pins .venv-newest/.pins ## the same, with system packages and the LiteLLM versions
 	@scripts/system-packages.sh dbus-run-session=dbus gnome-keyring-daemon=gnome-keyring \
-		fish=fish zsh=zsh ssh-agent=openssh-client chromium=chromium
+		fish=fish zsh=zsh ssh-agent=openssh-client chromium=chromium pg_ctlcluster=postgresql
 
 .PHONY: demo
 demo: $(READY) ## see an unchanged app make a call with a key that is nowhere

@@ -1,4 +1,4 @@
-"""What any test may ask for: a world of its own, a daemon in it, and a Vault."""
+"""What any test may ask for: a world of its own, a daemon in it, a Vault, a database."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from hypothesis import settings
 
 from tests.support.daemon import Daemon, World, new_world, started
+from tests.support.postgres import Postgres, postgres
 from tests.support.puppet import Stage
 from tests.support.vault import Server, dev_server
 
@@ -50,4 +51,11 @@ def vault_server() -> Iterator[Server]:
     A test that seals, pauses or stops a server runs one for itself.
     """
     with dev_server() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    """Run a PostgreSQL, which the tests of this process share."""
+    with postgres() as running:
         yield running

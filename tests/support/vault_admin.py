@@ -32,11 +32,15 @@ class Admin(Root):
 
     # Secrets
 
+    def engine(self, kind: str, **options: Any) -> str:
+        """Mount a secrets engine, and return where."""
+        mount = self._fresh(kind)
+        self.write(f"sys/mounts/{mount}", type=kind, **options)
+        return mount
+
     def kv(self, version: int = 2) -> str:
         """Mount a KV engine of a version, and return where."""
-        mount = self._fresh("kv")
-        self.write(f"sys/mounts/{mount}", type="kv", options={"version": str(version)})
-        return mount
+        return self.engine("kv", options={"version": str(version)})
 
     def put(self, mount: str, path: str, **fields: Any) -> int:
         """Put a KV 2 secret, and return its new version."""
@@ -47,8 +51,7 @@ class Admin(Root):
 
         A certificate comes from writing ``common_name`` to ``MOUNT/issue/app``.
         """
-        mount = self._fresh("pki")
-        self.write(f"sys/mounts/{mount}", type="pki")
+        mount = self.engine("pki")
         self.write(f"{mount}/root/generate/internal", common_name="the tests", key_type="ec")
         role = {"allow_any_name": True, "key_type": "ec", "generate_lease": True, "no_store": False}
         self.write(f"{mount}/roles/app", **role, ttl=ttl, max_ttl=max_ttl)
