@@ -25,6 +25,7 @@ _COMMANDS = {
     "login": "brokerctl.commands.identity:login",
     "logout": "brokerctl.commands.identity:logout",
     "whoami": "brokerctl.commands.identity:whoami",
+    "backend": "brokerctl.commands.backend:backend",
     "status": "brokerctl.commands.status:status",
     "leases": "brokerctl.commands.leases:leases",
     "revoke": "brokerctl.commands.leases:revoke",

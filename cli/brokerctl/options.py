@@ -87,6 +87,7 @@ class _Duration(click.ParamType[Any]):
 
 SECRET = _SecretName("secret", "secret.list", "secrets", "name")
 LEASE = _Name("lease", "lease.list", "leases", "lease")
+BACKEND = _Name("name", "backend.list", "backends", "name")
 IDENTITY = _Name("name", "identity.list", "identities", "name")
 BINDING = _Binding()
 DURATION = _Duration()
@@ -102,3 +103,21 @@ def bindings(pairs: tuple[tuple[str, str], ...]) -> dict[str, str]:
     if len(found) != len(pairs):
         raise UsageError("a variable is named twice", hint="name each variable once")
     return found
+
+
+def refuse_values(misplaced: tuple[str, ...], command: str) -> None:
+    """Refuse values on the command line, for a command that asks for one unseen.
+
+    Args:
+        misplaced: What stands there.
+        command: What to type instead.
+
+    Raises:
+        UsageError: There is any; the message does not repeat it.
+    """
+    if misplaced:
+        raise UsageError(
+            "a secret's value is not taken from the command line",
+            hint="it shows in the process list and the shell's history: make a new key, then "
+            f"type it when `{command}` asks",
+        )

@@ -83,6 +83,12 @@ def note(text: str) -> None:
     _print(sys.stderr, f"brokerctl: {safe(text)}")
 
 
+def progress(text: str) -> None:
+    """Say what takes a while, where a person looks on."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        note(text)
+
+
 def warning(text: str) -> None:
     """Say that something is not as it should be."""
     _print(sys.stderr, f"brokerctl: warning: {safe(text)}", "yellow")

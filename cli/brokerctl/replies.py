@@ -79,13 +79,13 @@ def pick(reply: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
     return {key: reply.get(key) for key in keys}
 
 
-def pages(client: Client, method: str, key: str) -> Iterator[dict[str, Any]]:
+def pages(client: Client, method: str, key: str, **params: Any) -> Iterator[dict[str, Any]]:
     """Yield every item of a listing that comes in pages.
 
     Raises:
         BrokerError: What the daemon answered.
     """
-    for reply in whole_pages(client, method):
+    for reply in whole_pages(client, method, **params):
         yield from items(reply, key)
 
 

@@ -61,7 +61,8 @@ class FakeDaemon:
             thread.start()
 
     def _serve(self, connection: socket.socket) -> None:
-        with connection.makefile("rb") as lines:
+        # Who hangs up before the answer comes does not get it.
+        with connection.makefile("rb") as lines, contextlib.suppress(ConnectionError):
             for line in lines:
                 connection.sendall(self._answer(wire.request_of(wire.decode(line))))
 

@@ -18,6 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from brokerd.backends.base import Finding
 from brokerd.identities.base import Mode, Standing, Token
 from brokerd.model import BoundedBy, Credential, Secret
 from brokerd.table import Table
@@ -27,6 +28,7 @@ from brokershim.errors import (
     LoginRefused,
     LoginRequired,
     ServerDown,
+    UsageError,
 )
 
 URL = "http://127.0.0.1:9/authorize?state=of-the-test"
@@ -170,8 +172,40 @@ class TokenBackend:
         """Do nothing: it makes none."""
 
 
+class AskedBackend(TokenBackend):
+    """A backend that a person asks, and gives something, and logs in to: all in files.
+
+    ``NAME.given`` holds what it was given; while there is ``NAME.keyring-hangs``, nobody can tell.
+    ``NAME.findings`` holds what it allows, as a JSON list, without which it is down.
+    """
+
+    wants = "a word that begins with w"
+
+    def __init__(self, name: str, folder: Path) -> None:
+        super().__init__(FolderIdentity(name, folder))
+        self.account = self._identity
+
+    def enrolled(self) -> bool:
+        if self.account.file("keyring-hangs").exists():
+            raise BackendTimeout("the keyring does not answer")
+        return bool(self.account.file("given").exists())
+
+    def enrol(self, value: str) -> None:
+        if not value.startswith("w"):
+            raise UsageError("that is no such word")
+        self.account.file("given").write_text(value)
+
+    def check(self) -> list[Finding]:
+        findings = self.account.file("findings")
+        if not findings.exists():
+            raise ServerDown("corp.example cannot be reached")
+        return [Finding(**each) for each in json.loads(findings.read_text())]
+
+
 def build(name: str, table: Table, *more: Any) -> Any:
     """Build what a table describes, as the modules of `brokerd.kinds` do."""
+    if more and table.optional_text("login"):
+        return AskedBackend(name, Path(table.text("folder")))
     if more:
         _secrets, identities = more
         return TokenBackend(identities[table.text("identity")])

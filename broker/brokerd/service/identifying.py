@@ -56,7 +56,7 @@ class Identifying:
         if not 0 <= seconds <= _LONGEST_WAIT:
             raise InvalidParams(f"seconds is not between 0 and {_LONGEST_WAIT:.0f}")
         standing = await self._parts.logins.wait(login, caller.number, seconds)
-        return {"done": False} if standing is None else {"done": True, **_facts(standing)}
+        return {"done": False} if standing is None else {"done": True, **facts(standing)}
 
     async def cancel(self, caller: Caller, *, login: str) -> dict[str, Any]:
         """Give up a login that this connection began."""
@@ -109,11 +109,12 @@ class Identifying:
             "name": name,
             "kind": identity.kind,
             "personal": is_personal(identity),
-            **_facts(standing),
+            **facts(standing),
         }
 
 
-def _facts(standing: Standing) -> dict[str, Any]:
+def facts(standing: Standing) -> dict[str, Any]:
+    """Return how something stands, as a row of a listing says it."""
     return {
         "state": standing.state,
         "issuer": standing.issuer[:_SHOWN],

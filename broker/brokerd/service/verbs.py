@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+from brokerd.service.backing import Backing
 from brokerd.service.control import Control, Facts
 from brokerd.service.identifying import Identifying
 from brokerd.service.leasing import Leasing
@@ -46,10 +47,14 @@ class Verbs:
     def __init__(self, parts: Parts, facts: Facts, opening: Opening) -> None:
         control, identifying, leasing = Control(parts, facts), Identifying(parts), Leasing(parts)
         revoking, storing, trusting = Revoking(parts), Storing(parts), Trusting(parts)
+        backing = Backing(parts)
         verbs: dict[str, _Verb] = {
             "daemon.status": control.status,
             "daemon.stop": control.stop,
             "audit.head": control.head,
+            "backend.list": backing.list_all,
+            "backend.check": backing.check,
+            "backend.enrol": backing.enrol,
             "identity.list": identifying.list_all,
             "identity.logout": identifying.logout,
             "login.begin": identifying.begin,

@@ -8,7 +8,7 @@ import click
 
 from brokerctl import output
 from brokerctl.autostart import connect_or_start
-from brokerctl.options import DURATION, SECRET, json_option
+from brokerctl.options import DURATION, SECRET, json_option, refuse_values
 from brokerctl.prompts import read_secret
 from brokerctl.replies import field, items, number, pick, texts, whole_pages
 from brokerctl.unlocking import unlocked
@@ -40,12 +40,7 @@ def set_(
 
     A name such as openai/dev presets the provider and the hosts.
     """
-    if misplaced:
-        raise UsageError(
-            "a secret's value is not taken from the command line",
-            hint="it shows in the process list and the shell's history: make a new key, then "
-            f"type it when `brokerctl secret set {name}` asks",
-        )
+    refuse_values(misplaced, f"brokerctl secret set {name}")
     request = {key: value for key, value in options.items() if value}
     if keep_value and not request:
         raise UsageError(
