@@ -37,7 +37,7 @@ class Terms:
         """Return when a lease ends: after its own time, and never after its key, or a stale one."""
         served_until = self._parts.credentials.served_until(name)
         ends = [each for each in (key_expires_at, served_until) if each is not None]
-        return min(self._parts.now() + ttl, *ends)
+        return min([self._parts.now() + ttl, *ends])
 
     def lives_on(self, lease: Lease) -> bool:
         """Return whether there is time to use the lease's key before it dies."""
