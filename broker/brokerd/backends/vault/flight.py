@@ -1,0 +1,50 @@
+"""How do many threads that want the same thing make one attempt at it?"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Generic, TypeVar
+
+from brokershim.errors import BrokerError
+
+_Result = TypeVar("_Result")
+
+
+class Flight(Generic[_Result]):
+    """One attempt at a time; who comes while it is under way gets what it brings, or its error.
+
+    So a hundred callers of a server that hangs wait for it once, and not one after the other.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._under_way: Future[_Result] | None = None
+
+    def join(self, attempt: Callable[[], _Result]) -> _Result:
+        """Return what the attempt that is under way brings, or else make this one.
+
+        Args:
+            attempt: It looks itself whether it is still needed: another may have just ended.
+
+        Raises:
+            BrokerError: The attempt's, in every thread that joined it.
+        """
+        with self._lock:
+            flight, mine = self._under_way, self._under_way is None
+            if flight is None:
+                flight = self._under_way = Future()
+        if mine:
+            self._fly(flight, attempt)
+        return flight.result()
+
+    def _fly(self, flight: Future[_Result], attempt: Callable[[], _Result]) -> None:
+        try:
+            flight.set_result(attempt())
+        except BrokerError as error:
+            flight.set_exception(error)
+        finally:
+            with self._lock:
+                self._under_way = None
+            flight.cancel()  # after any other error, which is a fault of ours: nobody waits on

@@ -1,0 +1,254 @@
+"""How is a login at a Vault made, kept alive, and given back in the end?
+
+    log in ──2/3 of its life──> renew ──it does not get longer any more──> log in anew
+       └──the server ends it──> lost: what was had under it has ended, too
+
+The token before lives on until it dies, since what was made under it dies with it (Vault, "Tokens",
+"Token hierarchies and orphan tokens"; "Lease, renew, and revoke").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
+
+from brokerd.backends.vault.client import Vault, hvac
+from brokerd.backends.vault.faults import translated
+from brokerd.backends.vault.flight import Flight
+from brokerd.backends.vault.login.answers import auth_of
+from brokerd.backends.vault.login.base import Method
+from brokerd.backends.vault.revoking import end_others, end_ours
+from brokerd.backends.vault.tokens import Held, Tokens
+from brokershim import clock
+from brokershim.errors import BackendUnavailable, BrokerError, Denied
+
+_Result = TypeVar("_Result")
+_REFUSED: Any = (hvac.exceptions.Forbidden, hvac.exceptions.InvalidRequest)
+
+
+class Session:
+    """One backend's login. For use by any number of threads.
+
+    Args:
+        vault: Where.
+        method: How.
+        now: The time, in seconds of `brokershim.clock.now`.
+    """
+
+    def __init__(self, vault: Vault, method: Method, now: Callable[[], float] = clock.now) -> None:
+        self._vault, self._method, self._now = vault, method, now
+        self._tokens = Tokens()
+        self._logging_in: Flight[Held] = Flight()
+
+    def call(
+        self,
+        work: Callable[[Any], _Result],
+        what: str | None = None,
+        *,
+        once: bool = False,
+        under: str | None = None,
+    ) -> _Result:
+        """Return what some work with the server returns, logged in.
+
+        Where the token turns out to be dead, it is lost: there is a new login, and one more try.
+
+        Args:
+            work: Is given an `hvac.Client`.
+            what: What is done, for messages, if more can be said than who is asked.
+            once: As with `Vault.client`.
+            under: The accessor of the token to do it with, or not at all: what is made while the
+                journal names one token must not be made under another.
+
+        Raises:
+            BrokerError: As `Method.login`, and as `faults.translated` says.
+        """
+        what = what or f"asking {self._vault.name}"
+        held = self._live() if under is None else self._of(under)
+        refusal: Exception | None = None
+        with translated(what):
+            try:
+                return work(self._client(held, once=once))
+            except hvac.exceptions.Forbidden as error:
+                refusal = error
+        # After the handler: what goes wrong now must not carry the server's answer along.
+        if refusal is not None and not self._is_dead(held):
+            with translated(what):
+                raise refusal
+        self._tokens.lose(held)
+        if under is not None:
+            raise self._ended()
+        held = self._live()
+        with translated(what):
+            return work(self._client(held, once=once))
+
+    def risk(self) -> str | None:
+        """Return the accessor of a token that lives, logged in if need be.
+
+        Ending it ends all that is made under it, should nobody hear what that is.
+
+        Returns:
+            None where only time ends that: a batch token has no accessor, and one that somebody
+            gave us is not ours to end.
+
+        Raises:
+            BrokerError: As `call`.
+        """
+        held = self._live()
+        if held.auth.accessor is None or not held.auth.ours:
+            return None
+        if self._is_dead(held):
+            self._tokens.lose(held)
+            held = self._live()
+        return held.auth.accessor
+
+    def expires_at(self, accessor: str | None = None) -> float | None:
+        """Return when a token dies, in seconds of `brokershim.clock.now`; None if never.
+
+        Args:
+            accessor: Of which; of the one that is used, if None. One that is not held is over.
+        """
+        held = self._tokens.current if accessor is None else self._tokens.find(accessor)
+        return self._now() if held is None else held.auth.expires_at
+
+    def revoke_accessor(self, accessor: str) -> None:
+        """End a token with all that was made under it; one that is over is no error.
+
+        Raises:
+            BackendUnavailable: It cannot be done now.
+            BackendRefused: It is of a login before this daemon's, and this one may not end it.
+        """
+        held = self._tokens.find(accessor)
+        if held is None:
+            self.call(lambda client: end_others(client, accessor), "ending a login")
+        elif held.auth.ours:
+            self._tokens.lose(held, revoke=True)
+            self._end(held)
+
+    def revision(self) -> Hashable:
+        """Return what changes when what was had under a token has ended with it.
+
+        It neither blocks nor raises.
+        """
+        return self._method.revision(), self._tokens.lost
+
+    def due_at(self) -> float | None:
+        """Return when to call `tend`; see `TendedBackend.due_at`."""
+        held = self._tokens.current
+        if self._tokens.leaving or (held is not None and not self._is_of_now(held)):
+            return self._now()
+        return None if held is None else held.due_at
+
+    def tend(self) -> None:
+        """Renew the token where that is due, and revoke those that are not used any more.
+
+        Raises:
+            BrokerError: As `call`.
+        """
+        held = self._tokens.current
+        if held is not None and not self._is_of_now(held):
+            self._tokens.leave(held)
+        for each in self._tokens.leaving:
+            self._end(each)
+        held = self._tokens.current
+        if held is not None and held.due_at is not None and held.due_at <= self._now():
+            self._prolong(held)
+
+    def close(self) -> None:
+        """Revoke every token of ours; from now on nobody is logged in.
+
+        Raises:
+            BrokerError: One could not be revoked; the others are.
+        """
+        failures: list[BrokerError] = []
+        for held in self._tokens.close():
+            try:
+                self._end(held)
+            except (BackendUnavailable, Denied) as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
+
+    def _live(self, other_than: Held | None = None) -> Held:
+        """Return a token that can be used, logged in if need be."""
+        held = self._good(other_than)
+        if held is None:
+            held = self._logging_in.join(lambda: self._good(other_than) or self._log_in())
+        return held
+
+    def _good(self, other_than: Held | None) -> Held | None:
+        held = self._tokens.current
+        if held is None or held.is_same(other_than):
+            return None
+        return held if self._is_of_now(held) and not held.is_over(self._now()) else None
+
+    def _is_of_now(self, held: Held) -> bool:
+        """Return whether who is logged in is still who was when a token was made."""
+        return held.basis == self._method.revision()
+
+    def _of(self, accessor: str) -> Held:
+        held = self._tokens.find(accessor)
+        if held is None or held.is_over(self._now()):
+            raise self._ended()
+        return held
+
+    def _log_in(self) -> Held:
+        if self._tokens.closed:
+            raise BackendUnavailable("the daemon is stopping", hint="try again")
+        # Before the login: who logs in elsewhere meanwhile is somebody else.
+        basis, asked_at = self._method.revision(), self._now()
+        auth = self._method.login(self._vault)
+        held = Held(auth, basis, asked_at)
+        held = Held(auth, basis, asked_at, looks=not self._is_dead(held))
+        if not self._tokens.take(held, self._now()):
+            self._end(held)
+            raise BackendUnavailable("the daemon is stopping", hint="try again")
+        return held
+
+    def _is_dead(self, held: Held) -> bool:
+        """Return whether the server does not know a token any more: it says so of no other."""
+        if not held.looks:
+            return False
+        with translated("looking up the login's token"):
+            try:
+                self._client(held).auth.token.lookup_self()
+            except hvac.exceptions.Forbidden:
+                return True
+        return False
+
+    def _prolong(self, held: Held) -> None:
+        if held.is_over(self._now()):
+            self._tokens.drop(held)  # who asks next logs in anew
+            return
+        newer = self._renewed(held) if held.auth.renewable else None
+        if newer is not None and newer.gained_on(held):
+            self._tokens.renewed(newer)
+            return
+        if newer is None and self._is_dead(held):
+            self._tokens.lose(held)
+        self._live(other_than=held)
+
+    def _renewed(self, held: Held) -> Held | None:
+        """Return a token with what is left of its life; None where it cannot be renewed."""
+        asked_at, increment = self._now(), f"{held.auth.ttl:.0f}s"
+        with translated("renewing the login's token"):
+            try:
+                answer = self._client(held).auth.token.renew_self(increment=increment)
+            except _REFUSED:
+                return None
+        return held.with_life_of(auth_of(answer, asked_at), asked_at)
+
+    def _end(self, held: Held) -> None:
+        """Revoke a token, where it is ours, and forget it."""
+        if held.auth.ours and held.auth.accessor is not None and not held.is_over(self._now()):
+            end_ours(self._client(held), lambda: self._is_dead(held))
+        self._tokens.drop(held)
+
+    def _client(self, held: Held, *, once: bool = False) -> Any:
+        return self._vault.client(held.auth.token, once=once)
+
+    def _ended(self) -> BackendUnavailable:
+        return BackendUnavailable(
+            f"the login at {self._vault.name} has just ended",
+            hint="try again",
+            details={"sent": False},
+        )
