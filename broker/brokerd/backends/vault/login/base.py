@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeGuard
@@ -22,6 +23,8 @@ class Auth:
         renewable: Whether it can be renewed at all.
         policies: What it may do, by the server's names.
         ours: Whether we made it, and so end it; one that somebody gave us is left alone.
+        lasting: Whether it is kept for the next daemon, so that this one's end is not its own: a
+            person would have to log in again.
     """
 
     token: str = field(repr=False)
@@ -31,6 +34,7 @@ class Auth:
     renewable: bool
     policies: tuple[str, ...] = ()
     ours: bool = True
+    lasting: bool = False
 
 
 class Method(Protocol):
@@ -69,6 +73,19 @@ class EnrolledMethod(Method, Protocol):
         ...
 
 
+class ProvingMethod(Method, Protocol):
+    """One that proves who we are on each connection: a renewal needs the proof of the login."""
+
+    def prove(self, context: ssl.SSLContext) -> None:
+        """Put a client certificate on a connection; see `brokerd.trust.Prove`.
+
+        Raises:
+            IdentityUnavailable: This machine has none, or not its private key.
+            KeyringUnavailable: The keyring that the key stands in refuses.
+        """
+        ...
+
+
 class PersonalMethod(Method, Protocol):
     """One that a person logs in to; see `backends.base.PersonalBackend`."""
 
@@ -78,6 +95,11 @@ class PersonalMethod(Method, Protocol):
 def is_enrolled(method: Method) -> TypeGuard[EnrolledMethod]:
     """Return whether it is an `EnrolledMethod`."""
     return hasattr(method, "enrol")
+
+
+def proves(method: Method) -> TypeGuard[ProvingMethod]:
+    """Return whether it is a `ProvingMethod`."""
+    return hasattr(method, "prove")
 
 
 def is_personal(method: Method) -> TypeGuard[PersonalMethod]:
