@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 from brokerd.audit.group import GroupCommit
@@ -75,8 +76,15 @@ class Asking:
             return ""
         return await self._attempt(backend, name, asked.newest, name)
 
-    async def fetch(self, backend: str, name: str) -> tuple[Secret, Credential]:
+    async def fetch(
+        self, backend: str, name: str, risk: str | None = None
+    ) -> tuple[Secret, Credential]:
         """Return a secret's description and a key that has some life.
+
+        Args:
+            backend: Which backend is asked.
+            name: The secret's name.
+            risk: What `prepare` returned, where the key is made for one lease.
 
         Raises:
             AuditUnavailable: That it was fetched cannot be written, so it must not be used.
@@ -85,9 +93,9 @@ class Asking:
         """
         breaker = self._breakers.get(backend)
         if breaker is None:
-            return await self._fetched(backend, name)
+            return await self._fetched(backend, name, risk)
         with breaker.attempt(self._now):
-            secret, credential = await self._seen(backend, name)
+            secret, credential = await self._seen(backend, name, risk)
         await self._write(backend, name, credential)
         return secret, credential
 
@@ -97,18 +105,19 @@ class Asking:
         with self._breakers[backend].attempt(self._now):
             return await self._blocking.run(f"the backend of {name}", call, *args)
 
-    async def _seen(self, backend: str, name: str) -> tuple[Secret, Credential]:
+    async def _seen(self, backend: str, name: str, risk: str | None) -> tuple[Secret, Credential]:
         try:
-            return await self._fetched(backend, name)
+            return await self._fetched(backend, name, risk)
         except BrokerError as error:
             await self._refusals.record(error, "key.failed", secret=name, backend=backend)
             raise
 
-    async def _fetched(self, backend: str, name: str) -> tuple[Secret, Credential]:
-        secret = await self.describe(backend, name)
-        credential = await self._blocking.run(
-            f"the backend of {name}", self._backends[backend].fetch, name
-        )
+    async def _fetched(
+        self, backend: str, name: str, risk: str | None
+    ) -> tuple[Secret, Credential]:
+        secret, asked = await self.describe(backend, name), self._backends[backend]
+        call = _call(asked, risk)
+        credential = await self._blocking.run(f"the backend of {name}", call, name)
         return secret, _usable(name, credential, self._now())
 
     async def _write(self, backend: str, name: str, credential: Credential) -> None:
@@ -125,6 +134,12 @@ class Asking:
             seconds=None if ends is None else round(ends - self._now()),
             bounded_by=credential.bounded_by.value,
         )
+
+
+def _call(backend: Backend, risk: str | None) -> Callable[[str], Credential]:
+    if risk is not None and mints(backend):
+        return partial(backend.make, risk=risk)
+    return backend.fetch
 
 
 def _usable(name: str, credential: Credential, now: float) -> Credential:

@@ -76,7 +76,7 @@ class Minting:
     ) -> tuple[Secret, Credential, str]:
         known = False  # whether it is known what was made
         try:
-            secret, credential = await self._asking.fetch(backend, name)
+            secret, credential = await self._asking.fetch(backend, name, risk)
             if credential.upstream is None:
                 raise BackendUnavailable(f"{backend} made a key of {name} that nothing ends")
             known = True

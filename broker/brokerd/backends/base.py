@@ -92,6 +92,16 @@ class MintingBackend(Backend, Protocol):
         """
         ...
 
+    def make(self, name: str, risk: str) -> Credential:
+        """Fetch a key, made so that what `prepare` said does end it, or not at all.
+
+        Between the two there may have been another login, which that would not end.
+
+        Raises:
+            As `fetch`.
+        """
+        ...
+
     def renew(self, upstream: str, seconds: float) -> float:
         """Let a key live on; return when it dies, in seconds of `brokershim.clock.now`.
 
