@@ -142,7 +142,7 @@ def _reply(host: str, found: Answer | Lost) -> Reply:
         raise found.error
     status = found.status
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        raise _rate_limited(host, found.headers.get("retry-after"))
+        raise rate_limited(host, found.headers.get("retry-after"))
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         details = {"sent": True, "temporary": status in _TEMPORARY}
         raise ServerDown(f"{host} fails with status {status}", details=details)
@@ -154,8 +154,13 @@ def _reply(host: str, found: Answer | Lost) -> Reply:
     return Reply(status, _until(found.headers.get("date")), found.body)
 
 
-def _rate_limited(host: str, retry_after: str | None) -> RateLimited:
-    """Read Retry-After (RFC 9110, section 10.2.3): seconds, or a date."""
+def rate_limited(host: str, retry_after: str | None) -> RateLimited:
+    """Return the error for a 429 with a Retry-After (RFC 9110, section 10.2.3): seconds or a date.
+
+    Args:
+        host: Who asks for a pause.
+        retry_after: That header; None where there is none.
+    """
     numeric = retry_after is not None and retry_after.strip().isdecimal()
     seconds = float(retry_after) if retry_after and numeric else _until(retry_after)
     details: dict[str, Any] = {"sent": True, "temporary": False}

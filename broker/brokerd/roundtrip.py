@@ -20,7 +20,15 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
-from brokershim.errors import BackendTimeout, BackendUnavailable, BrokerError, ServerDown
+from brokerd.trust import Trust
+from brokershim.errors import (
+    BackendTimeout,
+    BackendUnavailable,
+    BrokerError,
+    ServerDown,
+    ServerUnproven,
+    ServerUnresolved,
+)
 
 MAX_BYTES = 1024 * 1024
 """The longest answer that is read: discovery documents and tokens are far shorter."""
@@ -29,6 +37,7 @@ CONNECT_SECONDS = 5.0
 TOTAL_SECONDS = 15.0
 """How long all of it may take: a server that sends a byte now and then never times out."""
 
+_SYSTEM = Trust()
 _HEADER = re.compile(r"[a-z0-9-]+:[ -~]*")
 
 
@@ -63,13 +72,19 @@ class RoundTrip:
         url: One that passed `brokerd.http.check_url`.
         headers: Of the request.
         body: What to send; None for nothing.
+        trust: How the server proves who it is.
 
     Raises:
         BrokerError: A header cannot be sent; with a line end in it, it would be two.
     """
 
     def __init__(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        trust: Trust = _SYSTEM,
     ) -> None:
         self._parts = urlsplit(url)
         if not all(_HEADER.fullmatch(f"{name}:{value}") for name, value in headers.items()):
@@ -78,16 +93,27 @@ class RoundTrip:
         port = self._parts.port or (443 if self._parts.scheme == "https" else 80)
         self._address = self._parts.hostname or "", port
         self._line = (method, _target(self._parts), body, dict(headers))
+        self._trust = trust
         self._socket: socket.socket | None = None
         self._late = self._sent = False
 
-    def make(self) -> Answer | Lost:
+    def make(self, seconds: float | None = None, opening: float | None = None) -> Answer | Lost:
         """Send the request and return what came of it.
 
         What the libraries raise is not passed on: it may repeat what the server said, and a
         server may repeat a token.
+
+        Args:
+            seconds: How long all of it may take; None for `TOTAL_SECONDS`.
+            opening: How long the server may take to accept a connection, and then for each step
+                of securing it; None for `CONNECT_SECONDS`, and for all there is.
+
+        Raises:
+            BrokerError: As `Trust.context`; nothing is sent.
         """
-        timer = threading.Timer(TOTAL_SECONDS, self._hang_up)
+        self._seconds = TOTAL_SECONDS if seconds is None else seconds
+        self._opening = opening
+        timer = threading.Timer(self._seconds, self._hang_up)
         timer.daemon = True
         timer.start()
         try:
@@ -101,13 +127,14 @@ class RoundTrip:
         return self._lost(failure)
 
     def _ask(self) -> Answer | Lost:
-        reached = socket.create_connection(self._address, CONNECT_SECONDS)
-        reached.settimeout(TOTAL_SECONDS)
+        context = self._trust.context() if self._parts.scheme == "https" else None
+        reached = socket.create_connection(self._address, self._opening or CONNECT_SECONDS)
+        reached.settimeout(self._opening or self._seconds)
         self._socket = reached
-        secure = self._parts.scheme == "https"
-        connection = self._secured(reached) if secure else self._plain(reached)
+        connection = self._plain(reached) if context is None else self._secured(reached, context)
         if self._late:  # before there was a connection to hang up
             raise TimeoutError
+        self._socket.settimeout(self._seconds)
         self._sent = True
         method, target, body, headers = self._line
         connection.request(method, target, body, headers)
@@ -119,14 +146,11 @@ class RoundTrip:
         connection.sock = reached
         return connection
 
-    def _secured(self, reached: socket.socket) -> http.client.HTTPConnection:
-        # Not create_default_context: as SSLKEYLOGFILE says, it writes down what opens each
-        # connection. Made anew: authorities come and go.
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.load_default_certs()
-        secured = context.wrap_socket(
-            reached, server_hostname=self._address[0], do_handshake_on_connect=False
-        )
+    def _secured(
+        self, reached: socket.socket, context: ssl.SSLContext
+    ) -> http.client.HTTPConnection:
+        name = self._trust.server_name or self._address[0]
+        secured = context.wrap_socket(reached, server_hostname=name, do_handshake_on_connect=False)
         self._socket = secured  # before the handshake: that one, too, can be hung up on
         secured.do_handshake()
         connection = http.client.HTTPSConnection(*self._address, context=context)
@@ -164,13 +188,18 @@ class RoundTrip:
             return Lost(BackendTimeout(f"{self._host} does not answer"), self._sent)
         if isinstance(failure, ssl.SSLError) and not self._sent:
             return Lost(self._unproven(), self._sent, again=False)
+        if isinstance(failure, socket.gaierror):
+            unresolved = ServerUnresolved(f"{self._host} cannot be reached ({_reason(failure)})")
+            return Lost(unresolved, self._sent)
         doing = "breaks off" if self._sent else "cannot be reached"
         return Lost(ServerDown(f"{self._host} {doing} ({_reason(failure)})"), self._sent)
 
-    def _unproven(self) -> ServerDown:
-        return ServerDown(
-            f"{self._host} cannot prove that it is {self._host} (TLS)",
-            hint="see its certificate; an authority of your own: SSL_CERT_FILE for the daemon",
+    def _unproven(self) -> ServerUnproven:
+        name = self._trust.server_name or self._host
+        return ServerUnproven(
+            f"{self._host} cannot prove that it is {name} (TLS)",
+            hint="see its certificate; an authority of your own: SSL_CERT_FILE for the daemon, "
+            "or `ca_file` of a backend that has it",
         )
 
 

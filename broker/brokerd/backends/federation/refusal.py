@@ -6,21 +6,15 @@ repeat in them what it was sent.
 
 from __future__ import annotations
 
-import re
 from typing import cast
 
 from brokerd.http import Reply
 from brokerd.identities.base import Token
+from brokerd.washing import washed
 from brokershim.errors import BrokerError, ClockSkew, ExchangeRefused
 
 MOST_SKEW = 60.0
 """Seconds that clocks may differ by; issuers and providers allow for about as much."""
-_LONGEST = 240
-_MASK = "[…]"
-_HEAD = "eyJ"
-"""How `{"` begins in base64, and so every JWT: even the first letters of one are hidden."""
-_RUN = re.compile(r"[\w+/=.~-]+")
-_SHORTEST_TOKEN = 20
 
 
 def refused(host: str, reply: Reply, token: Token) -> BrokerError:
@@ -54,27 +48,6 @@ def skewed(host: str, reply: Reply, why: str) -> ClockSkew:
         f"this machine's clock is {seconds} s {side} the one of {host}; {why}",
         details={"skew": round(skew)},
     )
-
-
-def washed(text: str, secret: str) -> str:
-    """Return a server's words without what is or may be a token, in one printable line.
-
-    Args:
-        text: What it said.
-        secret: A token that it was sent.
-    """
-    for part in (secret, *secret.split(".")):
-        text = text.replace(part, _MASK) if part else text
-    visible = "".join(each if each.isprintable() else " " for each in text)
-    whole = " ".join(_RUN.sub(_hidden, visible).split())
-    return whole if len(whole) <= _LONGEST else whole[: _LONGEST - 1] + "…"
-
-
-def _hidden(run: re.Match[str]) -> str:
-    """Hide what has a token's shape: long, of letters and digits; few names or URLs are both."""
-    word = run[0]
-    mixed = any(each.isdigit() for each in word) and any(each.isalpha() for each in word)
-    return _MASK if _HEAD in word or (mixed and len(word) >= _SHORTEST_TOKEN) else word
 
 
 def _words(reply: Reply) -> tuple[str, str]:

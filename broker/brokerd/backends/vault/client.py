@@ -1,8 +1,22 @@
-"""How is a Vault asked? With hvac, over requests of ours."""
+"""How is a Vault asked? With hvac, over a transport of ours."""
 
 from __future__ import annotations
 
+import importlib
+from dataclasses import replace
 from typing import Any
+
+import requests
+
+from brokerd.backends.vault.servers import Servers
+from brokerd.backends.vault.transport import Order, Transport
+from brokerd.trust import Prove
+from brokershim.errors import BackendRefused
+
+hvac: Any = importlib.import_module("hvac")  # it carries no types
+
+_BASE = "http://vault"
+"""Stands for whichever server it is; there is a transport for it, and for nothing else."""
 
 
 class Vault:
@@ -10,11 +24,44 @@ class Vault:
 
     Args:
         name: The backend's configured name, for messages.
+        servers: Its servers.
     """
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, servers: Servers) -> None:
+        self.name, self.servers = name, servers
+        self._order = Order(servers.addresses)
 
-    def client(self, token: str | None = None) -> Any:
-        """Return an `hvac.Client` that acts with a token, or with none."""
-        raise NotImplementedError(token)
+    def client(
+        self, token: str | None = None, *, once: bool = False, prove: Prove | None = None
+    ) -> Any:
+        """Return an `hvac.Client` that acts with a token, or with none.
+
+        What it raises beside `hvac.exceptions` (a 4xx) is ours already; see `faults.translated`.
+        Every argument that hvac would take from the environment where it is None is given.
+
+        Args:
+            token: What it acts with.
+            once: Whether a GET that the server may have is left at that, as one that makes
+                something is; otherwise it is sent again, and to the next server.
+            prove: Puts a client certificate on each connection.
+
+        Raises:
+            BackendRefused: The token has characters that no token has.
+        """
+        if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
+            raise BackendRefused(f"{self.name}: what should be a token is none")
+        session = requests.Session()
+        session.trust_env = False  # no proxy, no netrc, no bundle of authorities
+        session.headers.clear()
+        session.adapters.clear()
+        trust = replace(self.servers.trust, prove=prove)
+        session.mount(_BASE, Transport(self.name, self._order, trust, once))
+        return hvac.Client(
+            url=_BASE,
+            token=token or "",
+            verify=True,
+            proxies={},
+            allow_redirects=False,
+            session=session,
+            namespace=self.servers.namespace,
+        )

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brokerd.backends.federation.refusal import washed
+from brokerd.washing import washed
 from brokershim.errors import ClockSkew, ExchangeRefused
 from tests.support.bare_server import BareServer
 from tests.support.federated import NAME, Federated, federated

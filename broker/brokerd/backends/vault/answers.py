@@ -1,0 +1,173 @@
+"""What does one server's answer mean: is it a Vault's, and has the request had an effect?
+
+A 2xx, and a 4xx in which a Vault says why, go on to hvac. Anything else is an error of ours: a
+page of a proxy must be taken neither for a key nor for a secret that is gone.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any, cast
+from urllib.parse import parse_qsl, urlsplit
+
+import requests
+
+from brokerd.http import rate_limited
+from brokerd.roundtrip import Answer, Lost
+from brokerd.washing import washed
+from brokershim.errors import BackendUnavailable, ServerDown, ServerSealed, ServerStandby
+
+_HEALTH = "/v1/sys/health"
+_STANDBY = {429: "leaves serving", 472: "serves another site", 473: "only reads"}
+"""What ``sys/health`` means by a status (Vault's API, "/sys/health")."""
+_NOT_YET = 412
+"""A server of a cluster has not caught up with what was written (Vault's API, "HTTP status")."""
+_NO_LEADER = "local node not active"
+_PLAIN = frozenset({"role", "path", "paths", "ttl", "increment", "lease_id", "common_name"})
+"""What a request may hold that its refusal may show again; all else may be a secret."""
+_SHORTEST_SECRET = 6
+
+
+def judged(host: str, asked: requests.PreparedRequest, answer: Answer) -> requests.Response | Lost:
+    """Return an answer that is hvac's to read, or what is wrong with it.
+
+    Args:
+        host: Who answers.
+        asked: What it was asked.
+        answer: What it said.
+    """
+    document = _document(answer.body)
+    if urlsplit(str(asked.url)).path == _HEALTH:
+        return _health(host, asked, answer, document)
+    status = answer.status
+    if status in {HTTPStatus.TOO_MANY_REQUESTS, _NOT_YET}:
+        return _not_now(host, answer)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return _failing(host, asked, status, document)
+    if _is_a_vaults(status, document):
+        return _response(status, _clean(document or {}, asked))
+    return _foreign(host, status)
+
+
+def _is_a_vaults(status: int, document: dict[str, Any] | None) -> bool:
+    if status == HTTPStatus.NO_CONTENT:
+        return True
+    if status == HTTPStatus.OK:
+        return document is not None
+    return status >= HTTPStatus.BAD_REQUEST and _says_why(document)
+
+
+def _health(
+    host: str, asked: requests.PreparedRequest, answer: Answer, document: dict[str, Any] | None
+) -> requests.Response | Lost:
+    status = answer.status
+    if status == HTTPStatus.OK and (document is not None or asked.method == "HEAD"):
+        return _response(status, document or {})
+    if status in _STANDBY:
+        return _unmade(ServerStandby(f"{host} is a standby: it {_STANDBY[status]}"))
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        return _unmade(_sealed(host))
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return _failing(host, asked, status, document)
+    return _foreign(host, status)
+
+
+def _not_now(host: str, answer: Answer) -> Lost:
+    if answer.status == _NOT_YET:
+        return _unmade(ServerStandby(f"{host} has not caught up with its cluster yet"))
+    limited = rate_limited(host, answer.headers.get("retry-after"))
+    return Lost(limited, sent=False, again=False)
+
+
+def _failing(
+    host: str,
+    asked: requests.PreparedRequest,
+    status: int,
+    document: dict[str, Any] | None,
+) -> Lost:
+    said = "; ".join(_errors(_clean(document or {}, asked)))
+    if status == HTTPStatus.NOT_IMPLEMENTED:
+        return _unmade(ServerSealed(f"{host} is not initialised"))
+    if status == HTTPStatus.SERVICE_UNAVAILABLE and "sealed" in said:
+        return _unmade(_sealed(host))
+    if _NO_LEADER in said:
+        return _unmade(ServerStandby(f"{host} is a standby, and knows of no active server"))
+    reason = f"{host} fails with status {status}{': ' if said else ''}{said}"
+    return Lost(ServerDown(reason), sent=True)
+
+
+def _foreign(host: str, status: int) -> Lost:
+    """Return the error for what no Vault answers."""
+    if status == HTTPStatus.TEMPORARY_REDIRECT:
+        return _unmade(ServerStandby(f"{host} is a standby, and redirects to another server"))
+    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+        error = ServerDown(f"{host} redirects, and a token goes only where it is meant to go")
+    else:
+        error = ServerDown(
+            f"{host} answers what no Vault does (status {status})",
+            hint="is there a proxy before it? correct its address in config.toml",
+        )
+    return Lost(error, sent=True, again=False)
+
+
+def _sealed(host: str) -> ServerSealed:
+    return ServerSealed(f"{host} is sealed")
+
+
+def _unmade(error: BackendUnavailable) -> Lost:
+    """Return the outcome of a request that surely had no effect."""
+    return Lost(error, sent=False, again=False)
+
+
+def _document(body: bytes) -> dict[str, Any] | None:
+    try:
+        found: object = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else None
+
+
+def _says_why(document: dict[str, Any] | None) -> bool:
+    """Return whether a 4xx is a Vault's: it lists errors, or, of a deleted version, holds data."""
+    if document is None:
+        return False
+    errors: object = document.get("errors", ())
+    listed = isinstance(errors, list) and _errors(document) == errors
+    return listed or ("errors" not in document and isinstance(document.get("data"), dict))
+
+
+def _errors(document: dict[str, Any]) -> list[str]:
+    found: object = document.get("errors")
+    several = cast("list[object]", found) if isinstance(found, list) else []
+    return [each for each in several if isinstance(each, str)]
+
+
+def _clean(document: dict[str, Any], asked: requests.PreparedRequest) -> dict[str, Any]:
+    """Return a refusal with no secret in its words; hvac puts them into its exceptions."""
+    if "errors" not in document:
+        return document
+    secrets = list(_secrets(asked))
+    return {"errors": [washed(each, *secrets) for each in _errors(document)]}
+
+
+def _secrets(asked: requests.PreparedRequest) -> Iterator[str]:
+    """Yield what a request holds that its answer must not show again."""
+    yield str(asked.headers.get("x-vault-token", ""))
+    body = asked.body if isinstance(asked.body, bytes) else b""
+    sent = (_document(body) or {}).items()
+    for name, value in (*sent, *parse_qsl(urlsplit(str(asked.url)).query)):
+        if isinstance(value, str) and len(value) >= _SHORTEST_SECRET and name not in _PLAIN:
+            yield value
+
+
+def _response(status: int, document: dict[str, Any]) -> requests.Response:
+    """Return what hvac reads. It holds neither the request nor the body as it came."""
+    response = requests.Response()
+    response.status_code = status
+    response.headers["content-type"] = "application/json"
+    response.encoding = "utf-8"
+    response.raw = io.BytesIO(json.dumps(document).encode())
+    return response

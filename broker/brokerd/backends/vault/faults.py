@@ -1,0 +1,77 @@
+"""What does hvac raise, and which of our errors is each?
+
+The one translation: hvac's exceptions hold what the server said, so none of them goes further, not
+even as the context of ours.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+import requests
+
+from brokershim.errors import (
+    BackendRefused,
+    BrokerError,
+    ConfigError,
+    NamespaceNotFound,
+    NotFound,
+    RateLimited,
+    ServerDown,
+    ServerSealed,
+)
+
+hvac: Any = importlib.import_module("hvac")  # it carries no types
+
+_KINDS: dict[str, type[BrokerError]] = {
+    "InvalidRequest": BackendRefused,  # 400
+    "Unauthorized": BackendRefused,  # 401
+    "Forbidden": BackendRefused,  # 403
+    "InvalidPath": NotFound,  # 404
+    "UnsupportedOperation": BackendRefused,
+    "PreconditionFailed": BackendRefused,
+    "RateLimitExceeded": RateLimited,  # this and the next four: the transport was quicker
+    "InternalServerError": ServerDown,
+    "VaultNotInitialized": ServerSealed,
+    "VaultDown": ServerSealed,
+    "BadGateway": ServerDown,
+    "ParamValidationError": ConfigError,  # hvac's own look, before anything is sent
+    "UnexpectedError": BackendRefused,  # another 4xx, such as 405 or 413
+    "VaultError": BackendRefused,
+}
+
+
+@contextmanager
+def translated(what: str, missing: type[NotFound] = NotFound) -> Generator[None]:
+    """Turn what hvac raises within into an error of ours.
+
+    Args:
+        what: Was being done, and to what, for the message; such as ``reading secret/llm``.
+        missing: What a 404 is.
+
+    Raises:
+        BackendRefused: The server says no; its reason is in the message.
+        NotFound: What ``missing`` says: the server has no such thing.
+        NamespaceNotFound: It has no such namespace.
+        ServerDown, BackendTimeout, …: As the transport says.
+    """
+    try:
+        yield
+    except hvac.exceptions.VaultError as error:
+        found = _translated(what, missing, error)
+    except requests.RequestException as error:  # its text may hold a header, and so a token
+        found = BrokerError(f"{what}: it cannot be sent ({type(error).__name__})")
+    else:
+        return
+    raise found
+
+
+def _translated(what: str, missing: type[NotFound], error: Any) -> BrokerError:
+    kind = _KINDS[type(error).__name__]
+    reason = "; ".join(error.errors or ())
+    if kind is NotFound:
+        kind = NamespaceNotFound if "namespace not found" in reason else missing
+    return kind(f"{what}: {reason or 'it does not say why'}")
