@@ -76,16 +76,18 @@ class Table:
             raise self.error(f"{key} is not a list of texts")
         return texts
 
-    def flag(self, key: str) -> bool:
-        """Return whether a key is true; false where there is none.
+    def flag(self, key: str, default: bool = False) -> bool:
+        """Return whether a key is true; the default where there is none.
 
         Raises:
             ConfigError: It is neither true nor false.
         """
         found = self._get(key)
-        if found is not None and not isinstance(found, bool):
+        if found is None:
+            return default
+        if not isinstance(found, bool):
             raise self.error(f"{key} is neither true nor false")
-        return bool(found)
+        return found
 
     def number(self, key: str) -> int | None:
         """Return a whole number from 1 on, or None where there is none.

@@ -16,7 +16,7 @@ from brokerd.backends.vault.client import Vault, hvac
 from brokerd.backends.vault.faults import translated
 from brokerd.backends.vault.flight import Flight
 from brokerd.backends.vault.login.answers import auth_of
-from brokerd.backends.vault.login.base import Method
+from brokerd.backends.vault.login.base import Method, proves
 from brokerd.backends.vault.revoking import end_others, end_ours
 from brokerd.backends.vault.tokens import Held, Tokens
 from brokershim import clock
@@ -37,6 +37,7 @@ class Session:
 
     def __init__(self, vault: Vault, method: Method, now: Callable[[], float] = clock.now) -> None:
         self._vault, self._method, self._now = vault, method, now
+        self._prove = method.prove if proves(method) else None
         self._tokens = Tokens()
         self._logging_in: Flight[Held] = Flight()
 
@@ -154,13 +155,15 @@ class Session:
             self._prolong(held)
 
     def close(self) -> None:
-        """Revoke every token of ours; from now on nobody is logged in.
+        """Revoke every token of ours that no later daemon goes on with; nobody is logged in then.
 
         Raises:
             BrokerError: One could not be revoked; the others are.
         """
         failures: list[BrokerError] = []
         for held in self._tokens.close():
+            if held.auth.lasting:
+                continue
             try:
                 self._end(held)
             except (BackendUnavailable, Denied) as error:
@@ -244,7 +247,7 @@ class Session:
         self._tokens.drop(held)
 
     def _client(self, held: Held, *, once: bool = False) -> Any:
-        return self._vault.client(held.auth.token, once=once)
+        return self._vault.client(held.auth.token, once=once, prove=self._prove)
 
     def _ended(self) -> BackendUnavailable:
         return BackendUnavailable(

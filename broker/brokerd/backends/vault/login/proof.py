@@ -1,0 +1,42 @@
+"""How does a proof of who this is become a token of the server?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from brokerd.backends.vault.client import Vault
+from brokerd.backends.vault.faults import translated
+from brokerd.backends.vault.login.answers import auth_of
+from brokerd.backends.vault.login.base import Auth
+from brokershim.errors import BackendRefused, NamespaceNotFound, NotFound
+
+
+def prove(
+    vault: Vault, mount: str, show: Callable[[Any], object], hint: str, now: Callable[[], float]
+) -> Auth:
+    """Return what a login brings.
+
+    Args:
+        vault: Where.
+        mount: Of the auth method, below ``auth/``.
+        show: Shows the proof with an `hvac.Client`, and returns the answer.
+        hint: What to do where it is not taken.
+        now: The time, in seconds of `brokershim.clock.now`.
+
+    Raises:
+        BackendRefused: It is not taken; or there is no such auth method, which is not to be
+            mistaken for a secret that is not there.
+        BrokerError: As `faults.translated`.
+    """
+    asked_at = now()
+    try:
+        with translated(f"logging in to {vault.name} at auth/{mount}"):
+            answer = show(vault.client())
+    except NamespaceNotFound:
+        raise
+    except (BackendRefused, NotFound) as error:
+        refusal = BackendRefused(error.message, hint=hint)
+    else:
+        return auth_of(answer, asked_at)
+    raise refusal
