@@ -13,7 +13,8 @@ from http import HTTPStatus
 from typing import Any, cast
 from urllib.parse import urlencode, urlsplit
 
-from brokerd.roundtrip import Answer, Lost, RoundTrip
+from brokerd.lost import Lost
+from brokerd.roundtrip import Answer, RoundTrip
 from brokershim.errors import BackendTimeout, ConfigError, RateLimited, ServerDown
 from brokershim.hosts import is_loopback
 

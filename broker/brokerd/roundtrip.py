@@ -17,18 +17,12 @@ import ssl
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
+from brokerd.lost import Lost, lost
+from brokerd.reaching import reach
 from brokerd.trust import Trust
-from brokershim.errors import (
-    BackendTimeout,
-    BackendUnavailable,
-    BrokerError,
-    ServerDown,
-    ServerUnproven,
-    ServerUnresolved,
-)
+from brokershim.errors import BrokerError, ServerDown
 
 MAX_BYTES = 1024 * 1024
 """The longest answer that is read: discovery documents and tokens are far shorter."""
@@ -48,20 +42,6 @@ class Answer:
     status: int
     headers: http.client.HTTPMessage = field(repr=False)
     body: bytes = field(repr=False)
-
-
-class Lost(NamedTuple):
-    """There is no answer.
-
-    Attributes:
-        error: What to tell.
-        sent: Whether the server may have the request.
-        again: Whether another try may fare better.
-    """
-
-    error: BackendUnavailable
-    sent: bool
-    again: bool = True
 
 
 class RoundTrip:
@@ -106,13 +86,13 @@ class RoundTrip:
         Args:
             seconds: How long all of it may take; None for `TOTAL_SECONDS`.
             opening: How long the server may take to accept a connection, and then for each step
-                of securing it; None for `CONNECT_SECONDS`, and for all there is.
+                of securing it; None for all there is.
 
         Raises:
             BrokerError: As `Trust.context`; nothing is sent.
         """
         self._seconds = TOTAL_SECONDS if seconds is None else seconds
-        self._opening = opening
+        self._opening = self._seconds if opening is None else opening
         timer = threading.Timer(self._seconds, self._hang_up)
         timer.daemon = True
         timer.start()
@@ -124,12 +104,12 @@ class RoundTrip:
             timer.cancel()
             if self._socket is not None:
                 self._socket.close()
-        return self._lost(failure)
+        return lost(self._host, self._name, TimeoutError() if self._late else failure, self._sent)
 
     def _ask(self) -> Answer | Lost:
         context = self._trust.context() if self._parts.scheme == "https" else None
-        reached = socket.create_connection(self._address, self._opening or CONNECT_SECONDS)
-        reached.settimeout(self._opening or self._seconds)
+        reached = reach(self._address, CONNECT_SECONDS, self._opening)
+        reached.settimeout(self._opening)
         self._socket = reached
         connection = self._plain(reached) if context is None else self._secured(reached, context)
         if self._late:  # before there was a connection to hang up
@@ -149,8 +129,9 @@ class RoundTrip:
     def _secured(
         self, reached: socket.socket, context: ssl.SSLContext
     ) -> http.client.HTTPConnection:
-        name = self._trust.server_name or self._address[0]
-        secured = context.wrap_socket(reached, server_hostname=name, do_handshake_on_connect=False)
+        secured = context.wrap_socket(
+            reached, server_hostname=self._name, do_handshake_on_connect=False
+        )
         self._socket = secured  # before the handshake: that one, too, can be hung up on
         secured.do_handshake()
         connection = http.client.HTTPSConnection(*self._address, context=context)
@@ -183,34 +164,11 @@ class RoundTrip:
     def _host(self) -> str:
         return self._parts.netloc
 
-    def _lost(self, failure: Exception) -> Lost:
-        if self._late or isinstance(failure, TimeoutError):
-            return Lost(BackendTimeout(f"{self._host} does not answer"), self._sent)
-        if isinstance(failure, ssl.SSLError) and not self._sent:
-            return Lost(self._unproven(), self._sent, again=False)
-        if isinstance(failure, socket.gaierror):
-            unresolved = ServerUnresolved(f"{self._host} cannot be reached ({_reason(failure)})")
-            return Lost(unresolved, self._sent)
-        doing = "breaks off" if self._sent else "cannot be reached"
-        return Lost(ServerDown(f"{self._host} {doing} ({_reason(failure)})"), self._sent)
-
-    def _unproven(self) -> ServerUnproven:
-        name = self._trust.server_name or self._host
-        return ServerUnproven(
-            f"{self._host} cannot prove that it is {name} (TLS)",
-            hint="see its certificate; an authority of your own: SSL_CERT_FILE for the daemon, "
-            "or `ca_file` of a backend that has it",
-        )
+    @property
+    def _name(self) -> str:
+        """What the server's certificate has to be for."""
+        return self._trust.server_name or self._address[0]
 
 
 def _target(parts: SplitResult) -> str:
     return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-
-
-def _reason(failure: Exception) -> str:
-    """Return why, in words; of others only the kind: they may repeat what was sent."""
-    if isinstance(failure, socket.gaierror):
-        return "its name leads to no address"
-    if isinstance(failure, ConnectionRefusedError):
-        return "nothing listens there"
-    return type(failure).__name__

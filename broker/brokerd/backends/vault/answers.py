@@ -16,15 +16,20 @@ from urllib.parse import parse_qsl, urlsplit
 import requests
 
 from brokerd.http import rate_limited
-from brokerd.roundtrip import Answer, Lost
+from brokerd.lost import Lost
+from brokerd.roundtrip import Answer
 from brokerd.washing import washed
 from brokershim.errors import BackendUnavailable, ServerDown, ServerSealed, ServerStandby
 
 _HEALTH = "/v1/sys/health"
-_STANDBY = {429: "leaves serving", 472: "serves another site", 473: "only reads"}
-"""What ``sys/health`` means by a status (Vault's API, "/sys/health")."""
-_NOT_YET = 412
-"""A server of a cluster has not caught up with what was written (Vault's API, "HTTP status")."""
+_STANDBY = {
+    412: ", and has not caught up with its cluster yet",
+    472: " for disasters",
+    473: " that only reads",
+    474: ", and does not reach the active server",
+}
+"""What a Vault means by a status (its API, "/sys/health" and "HTTP status codes"); by 429, too,
+but only as to its health."""
 _NO_LEADER = "local node not active"
 _PLAIN = frozenset({"role", "path", "paths", "ttl", "increment", "lease_id", "common_name"})
 """What a request may hold that its refusal may show again; all else may be a secret."""
@@ -39,60 +44,35 @@ def judged(host: str, asked: requests.PreparedRequest, answer: Answer) -> reques
         asked: What it was asked.
         answer: What it said.
     """
-    document = _document(answer.body)
-    if urlsplit(str(asked.url)).path == _HEALTH:
-        return _health(host, asked, answer, document)
-    status = answer.status
-    if status in {HTTPStatus.TOO_MANY_REQUESTS, _NOT_YET}:
-        return _not_now(host, answer)
+    document, status = _document(answer.body), answer.status
+    health = urlsplit(str(asked.url)).path == _HEALTH
+    if status in _STANDBY or (health and status == HTTPStatus.TOO_MANY_REQUESTS):
+        return _unmade(ServerStandby(f"{host} is a standby{_STANDBY.get(status, '')}"))
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        limited = rate_limited(host, answer.headers.get("retry-after"))
+        return Lost(limited, sent=False, again=False)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return _failing(host, asked, status, document)
-    if _is_a_vaults(status, document):
-        return _response(status, _clean(document or {}, asked))
-    return _foreign(host, status)
+        return _failing(host, status, "; ".join(_words(document or {}, asked)), health)
+    readable = _readable(status, document, asked)
+    return _foreign(host, status) if readable is None else _response(status, readable)
 
 
-def _is_a_vaults(status: int, document: dict[str, Any] | None) -> bool:
-    if status == HTTPStatus.NO_CONTENT:
-        return True
-    if status == HTTPStatus.OK:
-        return document is not None
-    return status >= HTTPStatus.BAD_REQUEST and _says_why(document)
+def _readable(
+    status: int, document: dict[str, Any] | None, asked: requests.PreparedRequest
+) -> dict[str, Any] | None:
+    """Return what hvac may read of an answer; None where no Vault answers so."""
+    if status == HTTPStatus.NO_CONTENT or (status == HTTPStatus.OK and asked.method == "HEAD"):
+        return {}
+    if status >= HTTPStatus.BAD_REQUEST and document is not None and _says_why(document):
+        return _clean(document, asked)
+    return document if status == HTTPStatus.OK else None
 
 
-def _health(
-    host: str, asked: requests.PreparedRequest, answer: Answer, document: dict[str, Any] | None
-) -> requests.Response | Lost:
-    status = answer.status
-    if status == HTTPStatus.OK and (document is not None or asked.method == "HEAD"):
-        return _response(status, document or {})
-    if status in _STANDBY:
-        return _unmade(ServerStandby(f"{host} is a standby: it {_STANDBY[status]}"))
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        return _unmade(_sealed(host))
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return _failing(host, asked, status, document)
-    return _foreign(host, status)
-
-
-def _not_now(host: str, answer: Answer) -> Lost:
-    if answer.status == _NOT_YET:
-        return _unmade(ServerStandby(f"{host} has not caught up with its cluster yet"))
-    limited = rate_limited(host, answer.headers.get("retry-after"))
-    return Lost(limited, sent=False, again=False)
-
-
-def _failing(
-    host: str,
-    asked: requests.PreparedRequest,
-    status: int,
-    document: dict[str, Any] | None,
-) -> Lost:
-    said = "; ".join(_errors(_clean(document or {}, asked)))
+def _failing(host: str, status: int, said: str, health: bool) -> Lost:
     if status == HTTPStatus.NOT_IMPLEMENTED:
         return _unmade(ServerSealed(f"{host} is not initialised"))
-    if status == HTTPStatus.SERVICE_UNAVAILABLE and "sealed" in said:
-        return _unmade(_sealed(host))
+    if status == HTTPStatus.SERVICE_UNAVAILABLE and (health or "sealed" in said):
+        return _unmade(ServerSealed(f"{host} is sealed"))
     if _NO_LEADER in said:
         return _unmade(ServerStandby(f"{host} is a standby, and knows of no active server"))
     reason = f"{host} fails with status {status}{': ' if said else ''}{said}"
@@ -113,10 +93,6 @@ def _foreign(host: str, status: int) -> Lost:
     return Lost(error, sent=True, again=False)
 
 
-def _sealed(host: str) -> ServerSealed:
-    return ServerSealed(f"{host} is sealed")
-
-
 def _unmade(error: BackendUnavailable) -> Lost:
     """Return the outcome of a request that surely had no effect."""
     return Lost(error, sent=False, again=False)
@@ -130,10 +106,8 @@ def _document(body: bytes) -> dict[str, Any] | None:
     return cast("dict[str, Any]", found) if isinstance(found, dict) else None
 
 
-def _says_why(document: dict[str, Any] | None) -> bool:
+def _says_why(document: dict[str, Any]) -> bool:
     """Return whether a 4xx is a Vault's: it lists errors, or, of a deleted version, holds data."""
-    if document is None:
-        return False
     errors: object = document.get("errors", ())
     listed = isinstance(errors, list) and _errors(document) == errors
     return listed or ("errors" not in document and isinstance(document.get("data"), dict))
@@ -146,11 +120,15 @@ def _errors(document: dict[str, Any]) -> list[str]:
 
 
 def _clean(document: dict[str, Any], asked: requests.PreparedRequest) -> dict[str, Any]:
-    """Return a refusal with no secret in its words; hvac puts them into its exceptions."""
+    """Return a refusal with no secret in its errors; hvac puts them into its exceptions."""
     if "errors" not in document:
         return document
+    return {"errors": _words(document, asked)}
+
+
+def _words(document: dict[str, Any], asked: requests.PreparedRequest) -> list[str]:
     secrets = list(_secrets(asked))
-    return {"errors": [washed(each, *secrets) for each in _errors(document)]}
+    return [washed(each, *secrets) for each in _errors(document)]
 
 
 def _secrets(asked: requests.PreparedRequest) -> Iterator[str]:

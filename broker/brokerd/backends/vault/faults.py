@@ -66,12 +66,16 @@ def translated(what: str, missing: type[NotFound] = NotFound) -> Generator[None]
         found = BrokerError(f"{what}: it cannot be sent ({type(error).__name__})")
     else:
         return
-    raise found
+    try:
+        raise found
+    finally:
+        found.__context__ = None  # `with` puts what was raised within there, in spite of `from`
 
 
 def _translated(what: str, missing: type[NotFound], error: Any) -> BrokerError:
-    kind = _KINDS[type(error).__name__]
-    reason = "; ".join(error.errors or ())
+    kind, reason = _KINDS[type(error).__name__], "; ".join(error.errors or ())
+    if kind is NotFound and "namespace not found" in reason:
+        return NamespaceNotFound(f"{what}: there is no such namespace")
     if kind is NotFound:
-        kind = NamespaceNotFound if "namespace not found" in reason else missing
-    return kind(f"{what}: {reason or 'it does not say why'}")
+        return missing(f"{what}: {reason or 'there is no such thing'}")
+    return kind(f"{what}: {reason or 'the server does not say why'}")

@@ -17,7 +17,8 @@ import requests
 from requests.adapters import BaseAdapter
 
 from brokerd.backends.vault.answers import judged
-from brokerd.roundtrip import CONNECT_SECONDS, TOTAL_SECONDS, Lost, RoundTrip
+from brokerd.lost import Lost
+from brokerd.roundtrip import TOTAL_SECONDS, RoundTrip
 from brokerd.trust import Trust
 from brokershim.errors import (
     BackendTimeout,
@@ -110,7 +111,7 @@ class Transport(BaseAdapter):
             self._order.failed(address)
             if not self._may_go_on(request, found):
                 raise _together(self._name, lost)
-            _log.warning("%s: %s", self._name, found.error.message)
+            _log.info("%s: %s", self._name, found.error.message)
         return None
 
     def _turns(self, until: float) -> Iterator[tuple[str, float, float]]:
@@ -133,7 +134,7 @@ class Transport(BaseAdapter):
         seconds = share if self._is_harmless(request) else left
         try:
             trip = RoundTrip(*_line(address, request), self._trust)
-            answer = trip.make(seconds, min(share, CONNECT_SECONDS))
+            answer = trip.make(seconds, share)
         except BrokerError as error:
             error.details.setdefault("sent", False)
             raise
