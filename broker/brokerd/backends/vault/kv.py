@@ -1,0 +1,201 @@
+"""What is a static key in Vault now, and is it still the newest? (The KV engines, 1 and 2.)"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable, Hashable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+from brokerd.backends.vault.client import hvac
+from brokerd.backends.vault.mounts import Mounts
+from brokerd.backends.vault.reply import number, part
+from brokerd.backends.vault.session import Session
+from brokerd.backends.vault.terms import KvTerms
+from brokerd.model import BoundedBy, Credential
+from brokershim.errors import (
+    BackendRefused,
+    NotFound,
+    SecretDeleted,
+    SecretDestroyed,
+    SecretNotFound,
+    ServerDown,
+)
+
+_DIGEST_BYTES = 8
+
+
+class _Found(NamedTuple):
+    """What stands at a path, and which version of it that is."""
+
+    fields: Mapping[str, Any]
+    version: str
+
+
+class KvSecrets:
+    """Static keys.
+
+    Args:
+        mounts: Knows the engines.
+        session: Asks the server.
+    """
+
+    def __init__(self, mounts: Mounts, session: Session) -> None:
+        self._mounts, self._session = mounts, session
+        self._digest_key = secrets.token_bytes(32)
+        self._without_metadata: set[Hashable] = set()
+
+    def fetch(self, terms: KvTerms) -> Credential:
+        """Return a key.
+
+        Raises:
+            SecretDeleted: This version of it is deleted.
+            SecretDestroyed: It is destroyed.
+            SecretNotFound: There is none, or no such field.
+            BackendRefused: The token may not read it.
+            BrokerError: As `Session.call`.
+        """
+        found = self._read(terms)
+        return Credential(
+            _value(terms, found.fields),
+            found.version,
+            BoundedBy.BROKER,
+            max_staleness=terms.max_staleness,
+        )
+
+    def newest(self, terms: KvTerms) -> str:
+        """Return the version that `fetch` would bring now; raises as that does.
+
+        From what the engine knows of its versions, so that no key travels for it. Where the token
+        may not read that, or the engine has no versions, the key itself is read.
+        """
+        if not self._mounts.keeps_versions(terms.mount):
+            return self._read(terms).version
+        asked = terms.place, self._session.revision()
+        if asked not in self._without_metadata:
+            try:
+                found = self._call(terms, partial(_metadata, terms))
+                return _newest(terms, found) or self._read(terms).version
+            except BackendRefused:
+                # Not again, as long as it is this login: each refusal is one more alarm for who
+                # watches the server's audit.
+                self._without_metadata.add(asked)
+        return self._read(terms).version
+
+    def _read(self, terms: KvTerms) -> _Found:
+        if self._mounts.keeps_versions(terms.mount):
+            answer = self._call(terms, partial(_data, terms))
+            return _found_in(terms, part(answer, "data"))
+        fields = part(self._call(terms, partial(_fields, terms)), "data")
+        _refuse_pin(terms)
+        return _Found(fields, self._digest(fields.get(terms.field)))
+
+    def _digest(self, value: object) -> str:
+        """Name a version of what has none: without the key of this process it tells nothing."""
+        data = repr(value).encode()
+        return hashlib.blake2b(data, key=self._digest_key, digest_size=_DIGEST_BYTES).hexdigest()
+
+    def _call(self, terms: KvTerms, work: Callable[[Any], object]) -> object:
+        try:
+            return self._session.call(work, f"reading {terms.secret.name} at {terms.place}")
+        except NotFound as error:
+            if type(error) is not NotFound:
+                raise
+            # It may be that the engine has another version by now, and so other paths.
+            self._mounts.forget(terms.mount)
+        raise _missing(terms)
+
+
+def _data(terms: KvTerms, client: Any) -> object:
+    """Read a version, by the way of hvac that tells a deleted one apart."""
+    try:
+        return client.secrets.kv.v2.read_secret_version(
+            terms.path,
+            version=terms.version,
+            mount_point=terms.mount,
+            raise_on_deleted_version=True,
+        )
+    except hvac.exceptions.InvalidPath as error:
+        gone = _gone(terms, part(error.json, "data", "metadata"))
+        if gone is None:
+            raise
+    raise gone
+
+
+def _metadata(terms: KvTerms, client: Any) -> object:
+    return client.secrets.kv.v2.read_secret_metadata(terms.path, mount_point=terms.mount)
+
+
+def _fields(terms: KvTerms, client: Any) -> object:
+    return client.secrets.kv.v1.read_secret(terms.path, mount_point=terms.mount)
+
+
+def _found_in(terms: KvTerms, answer: Mapping[str, Any]) -> _Found:
+    version = number(part(answer, "metadata"), "version")
+    if version is None:
+        raise ServerDown(f"the answer for {terms.secret.name} at {terms.place} has no version")
+    return _Found(part(answer, "data"), str(version))
+
+
+def _newest(terms: KvTerms, answer: object) -> str | None:
+    """Return the version that metadata tell of; None where only the server can say.
+
+    A version that is to be deleted at some time is so by the server's clock, and not by ours.
+    """
+    metadata = part(answer, "data")
+    version = terms.version or number(metadata, "current_version")
+    known = part(metadata, "versions", str(version))
+    if not known:
+        raise _missing(terms)
+    if known.get("destroyed") is True:
+        raise _destroyed(terms, version)
+    return None if known.get("deletion_time") else str(version)
+
+
+def _gone(terms: KvTerms, metadata: Mapping[str, Any]) -> SecretNotFound | None:
+    """Return what became of a version that once was; None where there never was one."""
+    version = metadata.get("version")
+    if metadata.get("destroyed") is True:
+        return _destroyed(terms, version)
+    if metadata.get("deletion_time"):
+        return SecretDeleted(f"version {version} of {terms.secret.name} ({terms.place}) is deleted")
+    return None
+
+
+def _destroyed(terms: KvTerms, version: object) -> SecretDestroyed:
+    return SecretDestroyed(f"version {version} of {terms.secret.name} ({terms.place}) is destroyed")
+
+
+def _missing(terms: KvTerms) -> SecretNotFound:
+    which = "" if terms.version is None else f"version {terms.version} of "
+    hint = f"see whether `kv get -mount={terms.mount} {terms.path}` finds it"
+    if terms.path.startswith("data/"):
+        hint = 'leave out the "data/" of path: only the HTTP API of KV 2 has it'
+    return SecretNotFound(
+        f"{which}{terms.secret.name} is not in {terms.secret.backend}: "
+        f"there is nothing at {terms.path} of {terms.mount}",
+        hint=hint,
+    )
+
+
+def _refuse_pin(terms: KvTerms) -> None:
+    """Refuse a version where there are none: the pin would hold nothing."""
+    if terms.version is not None:
+        raise SecretNotFound(
+            f"{terms.secret.name} is pinned to version {terms.version}, and {terms.mount} is a KV "
+            "engine of version 1, which keeps none",
+            hint="take `version` out of its table in config.toml",
+        )
+
+
+def _value(terms: KvTerms, fields: Mapping[str, Any]) -> bytes:
+    value = fields.get(terms.field)
+    if isinstance(value, str) and value:
+        return value.encode()
+    # How many there are, and not which: a name may tell more than it should.
+    fault = "is no text" if terms.field in fields else f"is not among the {len(fields)}"
+    raise SecretNotFound(
+        f"the field {terms.field} of {terms.secret.name} ({terms.place}) {fault} there",
+        hint="correct `field` in its table in config.toml",
+    )

@@ -1,0 +1,30 @@
+"""What does an answer of Vault hold? Nothing, where it is not of the shape it should be. (Pure.)"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+
+def part(answer: object, *keys: str) -> dict[str, Any]:
+    """Return an object inside an answer; empty where there is none.
+
+    Args:
+        answer: What hvac returned: an object, or whatever else the server sent.
+        keys: The way to it, from the outside in.
+    """
+    found = answer
+    for key in keys:
+        found = cast("dict[str, Any]", found).get(key) if isinstance(found, dict) else None
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+
+
+def number(answer: object, key: str) -> int | None:
+    """Return a whole number that stands in an answer; None where there is none."""
+    found = part(answer).get(key)
+    return found if isinstance(found, int) and not isinstance(found, bool) else None
+
+
+def text(answer: object, key: str) -> str:
+    """Return a text that stands in an answer; empty where there is none."""
+    found = part(answer).get(key)
+    return found if isinstance(found, str) else ""
