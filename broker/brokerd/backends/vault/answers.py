@@ -107,10 +107,13 @@ def _document(body: bytes) -> dict[str, Any] | None:
 
 
 def _says_why(document: dict[str, Any]) -> bool:
-    """Return whether a 4xx is a Vault's: it lists errors, or, of a deleted version, holds data."""
+    """Return whether a 4xx is a Vault's: it lists errors, or is an answer like any other.
+
+    That is a 404 for a version of a KV 2 secret that is deleted, and for a path of KV 1 there.
+    """
     errors: object = document.get("errors", ())
     listed = isinstance(errors, list) and _errors(document) == errors
-    return listed or ("errors" not in document and isinstance(document.get("data"), dict))
+    return listed or ("errors" not in document and "request_id" in document)
 
 
 def _errors(document: dict[str, Any]) -> list[str]:
