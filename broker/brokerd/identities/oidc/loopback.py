@@ -47,13 +47,21 @@ Answer = Callable[[Asked], Awaitable[Page]]
 
 
 class Loopback:
-    """Listens on a port of 127.0.0.1 that the system chooses, from now on until closed."""
+    """Listens on a port of 127.0.0.1, from now on until closed.
 
-    def __init__(self) -> None:
-        self._socket = socket.create_server(("127.0.0.1", 0))
+    Args:
+        port: Which; 0 for one that the system chooses.
+        host: The name that a browser comes here by.
+
+    Raises:
+        OSError: Something else listens there.
+    """
+
+    def __init__(self, port: int = 0, host: str = "127.0.0.1") -> None:
+        self._socket = socket.create_server(("127.0.0.1", port))
         self._socket.setblocking(False)
         self.port: int = self._socket.getsockname()[1]
-        self.authority = f"127.0.0.1:{self.port}"
+        self.authority = f"{host}:{self.port}"
         self._reading: dict[asyncio.StreamWriter, None] = {}
         self._answering: set[asyncio.Task[None]] = set()
         self._open: set[asyncio.Task[None]] = set()

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from brokerd.identities.oidc import browser, loopback, ways
+from brokerd.identities.oidc import browser, course, loopback, ways
 from brokerd.identities.oidc.identity import OidcIdentity
 from brokershim.errors import IdentityUnavailable, LoginRefused, LoginUnderWay
 from tests.brokerd.identities.oidc.conftest import Time, ask, browse, log_in, make, waiting
@@ -252,7 +252,7 @@ def test_nobody_comes(
 def test_a_browser_that_is_closed_too_early_changes_nothing(
     identity: OidcIdentity, issuer: OpenIdIssuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(browser, "SECONDS", 0.0)
+    monkeypatch.setattr(course, "SECONDS", 0.0)
     login = identity.login("browser")
     outcome = waiting(login)
     assert ask(issuer.consent(login.url)).status == 303  # and goes no further
