@@ -10,20 +10,19 @@ The token before lives on until it dies, since what was made under it dies with 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from brokerd.backends.vault.client import Vault, hvac
 from brokerd.backends.vault.faults import translated
 from brokerd.backends.vault.flight import Flight
-from brokerd.backends.vault.login.answers import auth_of
-from brokerd.backends.vault.login.base import Method, proves
-from brokerd.backends.vault.revoking import end_others, end_ours
+from brokerd.backends.vault.login.base import Method
 from brokerd.backends.vault.tokens import Held, Tokens
+from brokerd.backends.vault.upkeep import Upkeep, end_others
 from brokershim import clock
 from brokershim.errors import BackendUnavailable, BrokerError, Denied
 
 _Result = TypeVar("_Result")
-_REFUSED: Any = (hvac.exceptions.Forbidden, hvac.exceptions.InvalidRequest)
 
 
 class Session:
@@ -37,8 +36,7 @@ class Session:
 
     def __init__(self, vault: Vault, method: Method, now: Callable[[], float] = clock.now) -> None:
         self._vault, self._method, self._now = vault, method, now
-        self._prove = method.prove if proves(method) else None
-        self._tokens = Tokens()
+        self._tokens, self._upkeep = Tokens(), Upkeep(vault, method, now)
         self._logging_in: Flight[Held] = Flight()
 
     def call(
@@ -68,11 +66,11 @@ class Session:
         refusal: Exception | None = None
         with translated(what):
             try:
-                return work(self._client(held, once=once))
+                return work(self._vault.client(held.auth.token, once=once))
             except hvac.exceptions.Forbidden as error:
                 refusal = error
         # After the handler: what goes wrong now must not carry the server's answer along.
-        if refusal is not None and not self._is_dead(held):
+        if refusal is not None and not self._upkeep.is_dead(held):
             with translated(what):
                 raise refusal
         self._tokens.lose(held)
@@ -80,7 +78,7 @@ class Session:
             raise self._ended()
         held = self._live()
         with translated(what):
-            return work(self._client(held, once=once))
+            return work(self._vault.client(held.auth.token, once=once))
 
     def risk(self) -> str | None:
         """Return the accessor of a token that lives, logged in if need be.
@@ -97,7 +95,7 @@ class Session:
         held = self._live()
         if held.auth.accessor is None or not held.auth.ours:
             return None
-        if self._is_dead(held):
+        if self._upkeep.is_dead(held):
             self._tokens.lose(held)
             held = self._live()
         return held.auth.accessor
@@ -118,6 +116,8 @@ class Session:
             BackendUnavailable: It cannot be done now.
             BackendRefused: It is of a login before this daemon's, and this one may not end it.
         """
+        if self._tokens.has_ended(accessor):
+            return
         held = self._tokens.find(accessor)
         if held is None:
             self.call(lambda client: end_others(client, accessor), "ending a login")
@@ -201,53 +201,30 @@ class Session:
         basis, asked_at = self._method.revision(), self._now()
         auth = self._method.login(self._vault)
         held = Held(auth, basis, asked_at)
-        held = Held(auth, basis, asked_at, looks=not self._is_dead(held))
         if not self._tokens.take(held, self._now()):
             self._end(held)
             raise BackendUnavailable("the daemon is stopping", hint="try again")
+        if auth.ours and self._upkeep.is_dead(held):  # it is not: so it may not look itself up
+            held = replace(held, looks=False)
+            self._tokens.renewed(held)
         return held
-
-    def _is_dead(self, held: Held) -> bool:
-        """Return whether the server does not know a token any more: it says so of no other."""
-        if not held.looks:
-            return False
-        with translated("looking up the login's token"):
-            try:
-                self._client(held).auth.token.lookup_self()
-            except hvac.exceptions.Forbidden:
-                return True
-        return False
 
     def _prolong(self, held: Held) -> None:
         if held.is_over(self._now()):
             self._tokens.drop(held)  # who asks next logs in anew
             return
-        newer = self._renewed(held) if held.auth.renewable else None
+        newer = self._upkeep.renewed(held)
         if newer is not None and newer.gained_on(held):
             self._tokens.renewed(newer)
             return
-        if newer is None and self._is_dead(held):
+        if newer is None and self._upkeep.is_dead(held):
             self._tokens.lose(held)
         self._live(other_than=held)
 
-    def _renewed(self, held: Held) -> Held | None:
-        """Return a token with what is left of its life; None where it cannot be renewed."""
-        asked_at, increment = self._now(), f"{held.auth.ttl:.0f}s"
-        with translated("renewing the login's token"):
-            try:
-                answer = self._client(held).auth.token.renew_self(increment=increment)
-            except _REFUSED:
-                return None
-        return held.with_life_of(auth_of(answer, asked_at), asked_at)
-
     def _end(self, held: Held) -> None:
         """Revoke a token, where it is ours, and forget it."""
-        if held.auth.ours and held.auth.accessor is not None and not held.is_over(self._now()):
-            end_ours(self._client(held), lambda: self._is_dead(held))
+        self._upkeep.end(held)
         self._tokens.drop(held)
-
-    def _client(self, held: Held, *, once: bool = False) -> Any:
-        return self._vault.client(held.auth.token, once=once, prove=self._prove)
 
     def _ended(self) -> BackendUnavailable:
         return BackendUnavailable(

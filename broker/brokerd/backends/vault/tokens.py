@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 
@@ -11,6 +12,8 @@ from brokerd.backends.vault.login.base import Auth
 _RENEW_AT = 2 / 3
 """The part of its life after which a token is renewed, as Vault's own agent does."""
 _SHORTEST_SECONDS = 1.0
+_REMEMBERED = 4096
+"""How many tokens that have ended are known by their accessors."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ class Tokens:
         self._current: Held | None = None
         self._spare: list[Held] = []
         self._leaving: list[Held] = []
+        self._ended: deque[str | None] = deque(maxlen=_REMEMBERED)
         self._closed = False
 
     @property
@@ -109,7 +113,9 @@ class Tokens:
             if before is not None and not before.is_same(held):
                 at = self._spare if before.basis == held.basis else self._leaving
                 at.append(before)
-            self._spare = [each for each in self._spare if not each.is_over(now)]
+            for each in [each for each in self._spare if each.is_over(now)]:
+                self._remove(each)
+                self._ended.append(each.auth.accessor)
             return True
 
     def renewed(self, held: Held) -> None:
@@ -125,6 +131,8 @@ class Tokens:
                 self.lost += 1
                 if revoke:
                     self._leaving.append(held)
+                else:
+                    self._ended.append(held.auth.accessor)
 
     def leave(self, held: Held) -> None:
         """Take in that somebody else is logged in, or nobody: a token is not used any more."""
@@ -137,6 +145,12 @@ class Tokens:
         with self._lock:
             self._remove(held)
             self._leaving = [each for each in self._leaving if not each.is_same(held)]
+            self._ended.append(held.auth.accessor)
+
+    def has_ended(self, accessor: str) -> bool:
+        """Return whether a token was held, and is over, or revoked."""
+        with self._lock:
+            return accessor in self._ended
 
     def find(self, accessor: str) -> Held | None:
         """Return the token of an accessor, if it is held."""

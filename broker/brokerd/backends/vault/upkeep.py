@@ -1,0 +1,102 @@
+"""How is one token looked up, renewed and revoked at its server?"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+from brokerd.backends.vault.client import Vault, hvac
+from brokerd.backends.vault.faults import translated
+from brokerd.backends.vault.login.answers import auth_of
+from brokerd.backends.vault.login.base import Method, proves
+from brokerd.backends.vault.tokens import Held
+from brokershim.errors import BackendRefused
+
+_REFUSED: Any = (hvac.exceptions.Forbidden, hvac.exceptions.InvalidRequest)
+_REVOKE_ACCESSOR = "auth/token/revoke-accessor"
+_ENOUGH = {"update", "root"}
+
+
+class Upkeep:
+    """Asks a server about tokens, each with the token itself.
+
+    Every method raises as `faults.translated`.
+
+    Args:
+        vault: Where.
+        method: How they were had.
+        now: The time, in seconds of `brokershim.clock.now`.
+    """
+
+    def __init__(self, vault: Vault, method: Method, now: Callable[[], float]) -> None:
+        self._vault, self._method, self._now = vault, method, now
+
+    def is_dead(self, held: Held) -> bool:
+        """Return whether the server does not know a token any more.
+
+        A refusal alone does not tell: it is the same 403 for a token that is dead and for one
+        that may not do what it is used for. Each may look itself up, by the policy ``default``.
+        """
+        if not held.looks:
+            return False
+        with translated("looking up the login's token"):
+            try:
+                self._vault.client(held.auth.token).auth.token.lookup_self()
+            except hvac.exceptions.Forbidden:
+                return True
+        return False
+
+    def renewed(self, held: Held) -> Held | None:
+        """Return a token with what its life is now; None where it cannot be renewed."""
+        if not held.auth.renewable:
+            return None
+        asked_at, increment = self._now(), f"{held.auth.ttl:.0f}s"
+        prove = self._method.prove if proves(self._method) else None
+        with translated("renewing the login's token"):
+            try:
+                client = self._vault.client(held.auth.token, prove=prove)
+                answer: object = client.auth.token.renew_self(increment=increment)
+            except _REFUSED:
+                return None
+        return held.with_life_of(auth_of(answer, asked_at), asked_at)
+
+    def end(self, held: Held) -> None:
+        """Revoke a token, and all that was made under it, where it is ours, and can be.
+
+        One that is over is no error; a batch token cannot be revoked.
+        """
+        auth, refusal = held.auth, None
+        if not auth.ours or auth.accessor is None or held.is_over(self._now()):
+            return
+        with translated("revoking the login's token"):
+            try:
+                self._vault.client(auth.token).auth.token.revoke_self()
+            except hvac.exceptions.Forbidden as error:
+                refusal = error
+        # After the handler: what goes wrong now must not carry the server's answer along.
+        if refusal is not None and not self.is_dead(held):
+            with translated("revoking the login's token"):
+                raise refusal
+
+
+def end_others(client: Any, accessor: str) -> None:
+    """End a token of which only the accessor is known, as of a daemon that was killed.
+
+    Args:
+        client: An `hvac.Client`, as it is within `Session.call`.
+        accessor: The token's; one that is over is no error.
+
+    Raises:
+        BackendRefused: This login may not do that.
+        VaultError: Of hvac, which the call translates.
+    """
+    found = client.sys.get_capabilities([_REVOKE_ACCESSOR])
+    if not _ENOUGH & set(found["data"].get(_REVOKE_ACCESSOR, ())):
+        raise BackendRefused(
+            "a login of a daemon that was killed cannot be ended by this one",
+            hint=f'add to its policy: path "{_REVOKE_ACCESSOR}" {{ capabilities = ["update"] }}',
+        )
+    with contextlib.suppress(*_REFUSED):
+        # It may: so where it is refused, there is no such token any more.
+        client.auth.token.revoke_accessor(accessor)
