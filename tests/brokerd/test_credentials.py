@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from brokerd.credentials import header_text
+from brokerd.header import header_text
 from brokerd.model import BoundedBy, Credential
 from brokershim.errors import BackendTimeout, BackendUnavailable, Locked
 from tests.support.backends import FakeBackend
@@ -122,20 +122,6 @@ async def test_a_key_that_is_over_as_it_comes_is_not_given(life: float) -> None:
         with pytest.raises(BackendUnavailable, match="was over as it came"):
             await cache.get()
         assert cache.credentials._kept == {}
-
-
-@in_a_loop
-async def test_what_was_minted_for_one_lease_is_never_shared_or_kept() -> None:
-    backend = FakeBackend(minting=True)
-    backend.gate.clear()
-    async with caching(backend) as cache:
-        callers = cache.asked(20)
-        await cache.is_reading()
-        backend.gate.set()
-        keys = await asyncio.gather(*callers)
-        assert len(set(keys)) == 20
-        assert cache.credentials._kept == {}
-        assert await cache.get() not in keys
 
 
 @in_a_loop

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from brokerd import journal
-from brokerd.journal import Journal
+from brokerd.journal import Journal, JournalEntry
 from brokershim.errors import AuditUnavailable
 from tests.support.faults import broken, no_file_over
 from tests.support.plainuser import plain_folder, run_as_plain_user
@@ -44,7 +44,10 @@ def test_a_torn_last_line_is_cut_off(path: Path) -> None:
 _DAMAGE: list[tuple[Callable[[bytes], bytes], str]] = [
     (lambda data: data.replace(b'"x"', b'"z"'), "line 1: it does not match its checksum"),
     (lambda data: b"\n" + data, "line 1: it does not match"),
-    (lambda data: data + data, "line 3: it is out of place"),
+    (
+        lambda data: data + journal._opened_line(JournalEntry("a", "another", "x")),
+        "line 3: it is out of place",
+    ),
     (lambda data: data + journal._seal({"closed": "never"}), "line 3: it is out of place"),
     (lambda data: data + journal._seal({"opened": "c"}), "line 3: it is out of place"),
     (lambda data: data + b"\0" * 20_000, "line 3: it has no end"),

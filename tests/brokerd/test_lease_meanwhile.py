@@ -42,7 +42,7 @@ async def test_revoking_all_ends_what_is_on_its_way_too(granted: World) -> None:
         inner.backend.gate.set()
         with pytest.raises(NotGranted, match="revoked by hand"):
             await waiting
-        assert len(inner.daemon._leases) == 0
+        assert len(inner.daemon._parts.leases) == 0
 
 
 @in_a_loop
@@ -76,7 +76,7 @@ async def _while_it_is_audited(
     inner: Inner, client: InnerClient, change: Callable[[], Any]
 ) -> BrokerError:
     """Change something when a lease waits to be on record, and return why it was not given."""
-    real = inner.daemon._audit.record
+    real = inner.daemon._parts.audit.record
 
     async def record(event: str, **fields: Any) -> Any:
         if event == "lease.acquired":
@@ -84,7 +84,7 @@ async def _while_it_is_audited(
         return await real(event, **fields)
 
     with (
-        mock.patch.object(inner.daemon._audit, "record", record),
+        mock.patch.object(inner.daemon._parts.audit, "record", record),
         pytest.raises(BrokerError) as refused,
     ):
         await client.lease()
@@ -108,7 +108,9 @@ async def test_a_key_rotated_while_its_lease_is_audited_is_not_given(granted: Wo
         client = await inner.holder()
 
         async def rotate() -> None:
-            inner.daemon._endings.end(inner.daemon._leases.of_secret("a"), Reason.ROTATED)
+            inner.daemon._parts.endings.end(
+                inner.daemon._parts.leases.of_secret("a"), Reason.ROTATED
+            )
 
         error = await _while_it_is_audited(inner, client, rotate)
         assert isinstance(error, LeaseNotFound)

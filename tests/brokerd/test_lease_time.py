@@ -44,7 +44,7 @@ async def test_a_lease_past_its_time_is_not_renewed_though_the_timer_is_late(
     async with inner_daemon(granted) as inner:
         client = await inner.holder()
         lease = await client.lease()
-        inner.daemon._leases._expiries.clear()  # the timer knows of nothing
+        inner.daemon._parts.leases._expiries.clear()  # the timer knows of nothing
         inner.now += 900.0
         with pytest.raises(LeaseNotFound):
             await client.call("lease.renew", lease=lease)
@@ -96,18 +96,18 @@ async def test_a_key_that_nearly_dies_while_its_lease_is_audited_is_not_given(
         dies = inner.now + 100.0
         inner.backend.life = lambda: dies
         client = await inner.holder()
-        record = inner.daemon._audit.record
+        record = inner.daemon._parts.audit.record
 
         async def slow(event: str, **facts: Field) -> AuditHead:
             if event == "lease.acquired":
                 inner.now = dies - 24.9  # a quarter of its life is its floor
             return await record(event, **facts)
 
-        with mock.patch.object(inner.daemon._audit, "record", slow):
+        with mock.patch.object(inner.daemon._parts.audit, "record", slow):
             with pytest.raises(BackendUnavailable, match="about to expire"):
                 await client.lease()
             await until(lambda: inner.backend.revoked == ["upstream-1"])
-        assert len(inner.daemon._leases) == 0
+        assert len(inner.daemon._parts.leases) == 0
 
 
 @in_a_loop
@@ -175,14 +175,25 @@ async def test_what_was_made_for_a_lease_is_revoked_when_it_ends(granted: World)
         client = await inner.holder()
         released = await client.lease()
         expiring = await client.lease()
-        pending = inner.daemon._journal.pending()
+        pending = inner.daemon._made.journal.pending()
         assert [each.lease for each in pending] == [released, expiring]
         await client.call("lease.release", lease=released)
         await until(lambda: inner.backend.revoked == ["upstream-1"])
         inner.now += 900
         await until(lambda: inner.backend.revoked == ["upstream-1", "upstream-2"])
-        await until(lambda: inner.daemon._journal.pending() == [])
+        await until(lambda: inner.daemon._made.journal.pending() == [])
         await until(lambda: set(inner.endings()) == {released, expiring})
+
+
+@in_a_loop
+async def test_what_leases_share_is_neither_written_down_nor_revoked(granted: World) -> None:
+    async with inner_daemon(granted) as inner:
+        client = await inner.holder()
+        lease = await client.lease()
+        assert inner.daemon._made.journal.pending() == []
+        await client.call("lease.release", lease=lease)
+        await until(lambda: set(inner.endings()) == {lease})
+        assert (inner.backend.prepared, inner.backend.revoked) == (0, [])
 
 
 @in_a_loop
@@ -197,7 +208,7 @@ async def test_many_leases_that_end_together_hold_nobody_up(granted: World) -> N
         await other.call("daemon.status")
         assert time.process_time() - began < 0.5
         await reader
-        assert len(inner.daemon._leases) == 0
+        assert len(inner.daemon._parts.leases) == 0
 
 
 async def _hear(client: InnerClient, times: int) -> None:

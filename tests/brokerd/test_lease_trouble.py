@@ -35,14 +35,14 @@ async def test_without_an_audit_no_key_is_given_and_what_ends_ends(granted: Worl
     async with inner_daemon(granted, FakeBackend(minting=True)) as inner:
         client = await inner.holder()
         held = await client.lease()
-        log = inner.daemon._audit_log
+        log = inner.daemon._parts.audit_log
         real, log.append = log.append, _refuse  # type: ignore[method-assign]
         with pytest.raises(AuditUnavailable, match="disk is full"):
             await client.call("lease.acquire", secret="a")
         await until(lambda: inner.backend.revoked == ["upstream-2"])
         await client.call("lease.release", lease=held)
         await until(lambda: inner.backend.revoked == ["upstream-2", "upstream-1"])
-        assert len(inner.daemon._leases) == 0
+        assert len(inner.daemon._parts.leases) == 0
         with pytest.raises(AuditUnavailable):
             await client.call("session.open", program="/bin/true", env={"V": "a"})
         log.append = real  # type: ignore[method-assign]
@@ -78,7 +78,7 @@ async def test_the_daemon_ends_in_order_though_nothing_can_be_audited(
     async with inner_daemon(granted, FakeBackend(minting=True)) as inner:
         client = await inner.holder()
         await client.lease()
-        with mock.patch.object(inner.daemon._audit_log, "append", _refuse):
+        with mock.patch.object(inner.daemon._parts.audit_log, "append", _refuse):
             os.kill(os.getpid(), signal.SIGTERM)
             assert (await client.hears())["params"]["reason"] == "daemon stopped"
             assert await client.is_over()
@@ -93,7 +93,7 @@ async def test_what_ends_something_is_done_though_it_cannot_be_audited(granted: 
     async with inner_daemon(granted) as inner:
         client, other = await inner.holder(), await inner.client()
         lease = await client.lease()
-        with mock.patch.object(inner.daemon._audit_log, "append", _refuse):
+        with mock.patch.object(inner.daemon._parts.audit_log, "append", _refuse):
             with pytest.raises(AuditUnavailable):
                 await other.call("lease.revoke", all=True)
             assert (await client.hears())["params"]["lease"] == lease

@@ -16,29 +16,12 @@ from brokerd.audit import AuditLog, GroupCommit
 from brokerd.audit.reader import events
 from brokerd.blocking import Blocking
 from brokerd.journal import Journal
-from brokerd.leases import Lease
-from brokerd.model import BoundedBy
 from brokerd.upstream import Upstream
 from brokershim.errors import AuditUnavailable, BackendTimeout, BackendUnavailable
 from tests.support.backends import FakeBackend
 from tests.support.serving import in_a_loop, until
 
 _AWAY = BackendUnavailable("away")
-
-
-def _lease(name: str, *, backend: str = "fake", minted: bool = True) -> Lease:
-    return Lease(
-        id=name,
-        secret="a",
-        version="1",
-        session="s",
-        connection=1,
-        pid=1,
-        bounded_by=BoundedBy.BACKEND,
-        expires_at=0.0,
-        backend=backend,
-        upstream=f"upstream-of-{name}" if minted else None,
-    )
 
 
 class _Clock:
@@ -67,6 +50,12 @@ class _Scene:
     clock: _Clock
     backend: FakeBackend
     log: AuditLog = field(repr=False)
+
+    def made(self, lease: str, backend: str = "fake") -> None:
+        self.upstream.made(lease, backend, f"upstream-of-{lease}")
+
+    def end(self, lease: str) -> None:
+        self.upstream.end(lease, "fake", f"upstream-of-{lease}")
 
     def pending(self) -> list[str]:
         return [each.lease for each in self.journal.pending()]
@@ -99,10 +88,9 @@ async def _scene(folder: Path, *, deadline: float = 5.0) -> AsyncGenerator[_Scen
 @in_a_loop
 async def test_what_was_minted_is_in_the_journal_until_it_is_revoked(tmp_path: Path) -> None:
     async with _scene(tmp_path) as scene:
-        lease = _lease("x")
-        scene.upstream.opened(lease)
+        scene.made("x")
         assert scene.pending() == ["x"]
-        scene.upstream.ended(lease)
+        scene.end("x")
         await scene.upstream.settle(5)
         assert scene.backend.revoked == ["upstream-of-x"]
         assert scene.pending() == []
@@ -110,19 +98,62 @@ async def test_what_was_minted_is_in_the_journal_until_it_is_revoked(tmp_path: P
 
 
 @in_a_loop
-async def test_what_was_not_minted_is_neither_written_down_nor_revoked(tmp_path: Path) -> None:
+async def test_what_is_about_to_be_made_is_in_the_journal_and_then_what_was(
+    tmp_path: Path,
+) -> None:
     async with _scene(tmp_path) as scene:
-        lease = _lease("x", minted=False)
-        scene.upstream.opened(lease)
-        scene.upstream.ended(lease)
+        scene.upstream.about_to("x", "fake", "login-1")
+        assert [each.upstream for each in scene.journal.pending()] == ["login-1"]
+        scene.made("x")
+        assert [each.upstream for each in scene.journal.pending()] == ["upstream-of-x"]
+
+
+@in_a_loop
+async def test_what_was_not_made_after_all_is_out_of_the_journal_and_not_revoked(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with _scene(tmp_path) as scene:
+        for name in "xy":
+            scene.upstream.about_to(name, "fake", "login-1")
+        scene.upstream.made_nothing("x")
+        with mock.patch("brokerd.linefile.os.write", side_effect=OSError(28, "full")):
+            scene.upstream.made_nothing("y")
+        assert (scene.pending(), len(scene.upstream), scene.backend.revoked) == (["y"], 0, [])
+    assert "lease y stays in the journal, though it is over" in caplog.text
+
+
+@in_a_loop
+async def test_what_was_made_and_cannot_be_written_down_is_revoked(tmp_path: Path) -> None:
+    async with _scene(tmp_path) as scene:
+        scene.upstream.about_to("x", "fake", "login-1")
+        for name in "xy":
+            with (
+                mock.patch("brokerd.linefile.os.write", side_effect=OSError(28, "full")),
+                pytest.raises(AuditUnavailable),
+            ):
+                scene.made(name)
         await scene.upstream.settle(5)
-        assert (scene.pending(), scene.backend.revoked) == ([], [])
+        assert sorted(scene.backend.revoked) == ["upstream-of-x", "upstream-of-y"]
+        assert scene.pending() == []
+
+
+@in_a_loop
+async def test_it_counts_what_is_being_revoked(tmp_path: Path) -> None:
+    async with _scene(tmp_path) as scene:
+        scene.backend.gate.clear()
+        for name in "xy":
+            scene.made(name)
+            scene.end(name)
+        assert len(scene.upstream) == 2
+        scene.backend.gate.set()
+        await scene.upstream.settle(5)
+        assert len(scene.upstream) == 0
 
 
 @in_a_loop
 async def test_the_journal_holds_ids_and_no_keys(tmp_path: Path) -> None:
     async with _scene(tmp_path) as scene:
-        scene.upstream.opened(_lease("x"))
+        scene.made("x")
         text = (tmp_path / "journal").read_text()
         assert '"lease":"x","backend":"fake","upstream":"upstream-of-x"' in text
 
@@ -135,7 +166,7 @@ async def test_what_cannot_be_written_down_gives_no_key(tmp_path: Path) -> None:
             mock.patch("brokerd.linefile.os.write", side_effect=failure),
             pytest.raises(AuditUnavailable, match="No space left"),
         ):
-            scene.upstream.opened(_lease("x"))
+            scene.made("x")
 
 
 @in_a_loop
@@ -144,8 +175,8 @@ async def test_a_revocation_that_fails_is_tried_again_and_less_and_less_often(
 ) -> None:
     async with _scene(tmp_path) as scene:
         scene.backend.revoke_failures = [_AWAY] * 9
-        scene.upstream.opened(_lease("x"))
-        scene.upstream.ended(_lease("x"))
+        scene.made("x")
+        scene.end("x")
         await until(lambda: scene.backend.revoked != [])
         await scene.upstream.settle(5)
         assert scene.clock.slept == [1, 2, 4, 8, 16, 32, 60, 60, 60]
@@ -158,8 +189,8 @@ async def test_a_backend_that_hangs_is_tried_again(tmp_path: Path) -> None:
     async with _scene(tmp_path, deadline=0.02) as scene:
         scene.clock.patience = 2
         scene.backend.gate.clear()
-        scene.upstream.opened(_lease("x"))
-        scene.upstream.ended(_lease("x"))
+        scene.made("x")
+        scene.end("x")
         await until(lambda: len(scene.clock.slept) == 2)
         assert scene.pending() == ["x"]
 
@@ -170,8 +201,8 @@ async def test_one_that_fails_holds_up_no_other(tmp_path: Path) -> None:
         scene.clock.patience = 1
         scene.backend.revoke_failures = [BackendTimeout("slow")]
         for name in "xyz":
-            scene.upstream.opened(_lease(name))
-            scene.upstream.ended(_lease(name))
+            scene.made(name)
+            scene.end(name)
         await until(lambda: len(scene.backend.revoked) == 2)
         await until(lambda: len(scene.pending()) == 1)
 
@@ -179,9 +210,9 @@ async def test_one_that_fails_holds_up_no_other(tmp_path: Path) -> None:
 @in_a_loop
 async def test_a_later_daemon_revokes_what_an_earlier_one_left(tmp_path: Path) -> None:
     async with _scene(tmp_path) as scene:
-        scene.upstream.opened(_lease("x"))
-        scene.upstream.opened(_lease("y"))
-        scene.upstream.ended(_lease("x"))
+        scene.made("x")
+        scene.made("y")
+        scene.end("x")
         await scene.upstream.settle(5)
     async with _scene(tmp_path) as scene:
         scene.upstream.resume()
@@ -199,8 +230,8 @@ async def test_what_a_backend_that_is_gone_left_stays_in_the_journal(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with _scene(tmp_path) as scene:
-        scene.upstream.opened(_lease("x", backend="vault"))
-        scene.upstream.opened(_lease("y"))
+        scene.made("x", backend="vault")
+        scene.made("y")
     with caplog.at_level(logging.WARNING):
         async with _scene(tmp_path) as scene:
             scene.clock.patience = 3
@@ -217,9 +248,9 @@ async def test_a_revocation_that_the_audit_cannot_hold_is_still_one(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with _scene(tmp_path) as scene:
-        scene.upstream.opened(_lease("x"))
+        scene.made("x")
         with mock.patch.object(scene.audit, "record", side_effect=AuditUnavailable("full")):
-            scene.upstream.ended(_lease("x"))
+            scene.end("x")
             await scene.upstream.settle(5)
         assert scene.backend.revoked == ["upstream-of-x"]
         assert scene.pending() == []
@@ -231,9 +262,9 @@ async def test_a_revocation_that_the_journal_cannot_note_is_done_again_by_the_ne
     tmp_path: Path,
 ) -> None:
     async with _scene(tmp_path) as scene:
-        scene.upstream.opened(_lease("x"))
+        scene.made("x")
         with mock.patch("brokerd.linefile.os.write", side_effect=OSError(28, "full")):
-            scene.upstream.ended(_lease("x"))
+            scene.end("x")
             await scene.upstream.settle(5)
         assert scene.backend.revoked == ["upstream-of-x"]
         assert scene.clock.slept == []  # it is revoked: there is nothing to try again
@@ -248,7 +279,7 @@ async def test_the_end_waits_for_what_is_under_way_and_not_for_ever(tmp_path: Pa
         await scene.upstream.settle(0)
         scene.clock.patience = 1
         scene.backend.revoke_failures = [_AWAY]
-        scene.upstream.opened(_lease("x"))
-        scene.upstream.ended(_lease("x"))
+        scene.made("x")
+        scene.end("x")
         await scene.upstream.settle(0.05)
         assert scene.pending() == ["x"]

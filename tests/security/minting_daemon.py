@@ -43,6 +43,18 @@ class Mint:
         (self._folder / f"good-{number}").touch()
         return Credential(b"sk-minted-" + number.encode(), "1", BoundedBy.BACKEND, upstream=number)
 
+    def makes(self, name: str) -> bool:
+        del name
+        return True
+
+    def prepare(self, name: str) -> None:
+        """Nothing ends all that it makes."""
+        del name
+
+    def renew(self, upstream: str, seconds: float) -> float:
+        del upstream, seconds
+        raise BackendUnavailable("the mint renews nothing")
+
     def revoke(self, upstream: str) -> None:
         if (self._folder / "down").exists():
             raise BackendUnavailable("the mint is closed")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
 from brokerd.model import BoundedBy, Credential, Delivery, Secret
-from brokershim.errors import BrokerError, SecretNotFound
+from brokershim.errors import BackendRefused, BrokerError, NotFound, SecretNotFound
 
 _SECONDS = 10.0
 
@@ -26,9 +26,17 @@ class FakeBackend:
         refresh: Gives when a newer one is to be fetched.
         floor: What each credential has as its floor, in seconds.
         exchanging: Whether each fetch makes a new key that dies by itself.
-        failure: What `describe` and `fetch` raise.
+        risk: What ends all that is made; None where nothing does.
+        max_staleness: How long a key is served after this was last heard, in seconds.
+        watch_seconds: How often `newest` is called, in seconds.
+        failure: What everything but `revoke` raises.
+        lost_answer: What a fetch raises once its key is made.
         revoke_failures: What `revoke` raises, once each.
         gate: While it is clear, a fetch that has read its key waits, and so does `revoke`.
+        prepared: How often it was asked to prepare.
+        live: What was made, and nothing has ended yet.
+        renewals: What was renewed, and for how many seconds.
+        looks: How often it was asked for the newest version.
     """
 
     keys: dict[str, bytes] = field(default_factory=lambda: {"a": b"key-1"})
@@ -40,12 +48,20 @@ class FakeBackend:
     refresh: Callable[[], float | None] = lambda: None
     floor: float = 30.0
     exchanging: bool = False
+    risk: str | None = "login-1"
+    max_staleness: float | None = None
+    watch_seconds: float = 30.0
     failure: BrokerError | None = None
+    lost_answer: BrokerError | None = None
     revoke_failures: list[BrokerError] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)
     reading: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     fetches: int = 0
     refusals: int = 0
+    prepared: int = 0
+    looks: int = 0
+    live: dict[str, str | None] = field(default_factory=dict)
+    renewals: list[tuple[str, float]] = field(default_factory=list)
     revoked: list[str] = field(default_factory=list)
     version: int = 1
     numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
@@ -88,10 +104,59 @@ class FakeBackend:
         if self.minting or self.exchanging:
             number = next(self.numbers)
             key, version = key + b"-%d" % number, f"upstream-{number}"
-            upstream = version if self.minting else None
+            upstream = self._made(version) if self.minting else None
         return Credential(
-            key, version, self._bounded_by, self.life(), upstream, self.refresh(), self.floor
+            key,
+            version,
+            self._bounded_by,
+            self.life(),
+            upstream,
+            self.refresh(),
+            self.floor,
+            self.max_staleness,
         )
+
+    def makes(self, name: str) -> bool:
+        """Tell whether each lease gets a key of its own."""
+        del name
+        return self.minting
+
+    def prepare(self, name: str) -> str | None:
+        """Say what ends all that a fetch makes."""
+        self._check(name)
+        self.prepared += 1
+        return self.risk
+
+    def make(self, name: str, risk: str) -> Credential:
+        """Return a key that what it was prepared for ends."""
+        assert risk == self.risk
+        return self.fetch(name)
+
+    def renew(self, upstream: str, seconds: float) -> float:
+        """Let a key live on."""
+        if self.failure is not None:
+            raise self.failure
+        if upstream not in self.live:
+            raise NotFound(f"{upstream} is over")
+        self.renewals.append((upstream, seconds))
+        dies = self.life()
+        assert dies is not None
+        return dies
+
+    def newest(self, name: str) -> str:
+        """Return the version that a fetch would bring."""
+        self._check(name)
+        self.looks += 1
+        return str(self.version)
+
+    def _made(self, upstream: str) -> str:
+        """Make a key, unless what it would be made under has ended."""
+        if self.risk in self.revoked:
+            raise BackendRefused("the login is over")
+        self.live[upstream] = self.risk
+        if self.lost_answer is not None:
+            raise self.lost_answer
+        return upstream
 
     @property
     def _bounded_by(self) -> BoundedBy:
@@ -105,6 +170,8 @@ class FakeBackend:
         if self.revoke_failures:
             raise self.revoke_failures.pop(0)
         self.revoked.append(upstream)
+        ended = {upstream, *(each for each, risk in self.live.items() if risk == upstream)}
+        self.live = {each: risk for each, risk in self.live.items() if each not in ended}
 
     def _check(self, name: str) -> None:
         if self.failure is not None:

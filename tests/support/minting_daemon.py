@@ -16,12 +16,15 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 STEPS = (
+    "prepared",
+    "about to mint",
     "before minting",
     "minted",
     "fetched",
     "in the journal",
     "in the audit",
     "replied",
+    "renewed",
     "ended",
     "before revoking",
     "revoked",
@@ -58,25 +61,52 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
+class Constant:
+    """What never changes of a backend that makes every key for one lease."""
+
+    def revision(self) -> Hashable:
+        return 0
+
+    def key_of(self, name: str) -> Hashable:
+        return name
+
+    def makes(self, name: str) -> bool:
+        del name
+        return True
+
+
 def minting_backend(path: str, step: Callable[[str], None]) -> Any:
     from brokerd.model import BoundedBy, Credential, Secret
+    from brokershim import clock
 
-    class Minting:
-        """Mints, and keeps what is open in a file, as a real one would at its own place."""
+    login = f"login-{os.urandom(8).hex()}"
 
-        def revision(self) -> Hashable:
-            return 0
+    class Minting(Constant):
+        """Mints, and keeps what is open in a file, as a real one would at its own place.
 
-        def key_of(self, name: str) -> Hashable:
-            return name
+        A login ends with all that was minted under it.
+        """
 
         def describe(self, name: str) -> Secret:
             return Secret(name, "", ("host",), "minting", 900.0, "1", BoundedBy.BACKEND)
 
+        def prepare(self, name: str) -> str:
+            del name
+            return login
+
+        def make(self, name: str, risk: str) -> Credential:
+            del risk  # there is only this one login
+            return self.fetch(name)
+
+        def renew(self, upstream: str, seconds: float) -> float:
+            del upstream
+            step("renewed")
+            return clock.now() + seconds
+
         def fetch(self, name: str) -> Credential:
             step("before minting")
             upstream = f"{name}-{os.urandom(8).hex()}"
-            note("minted", upstream)
+            note("minted", f"{upstream} {login}")
             step("minted")
             key = f"{KEY}{upstream}".encode()
             return Credential(key, upstream, BoundedBy.BACKEND, None, upstream)
@@ -95,11 +125,12 @@ def minting_backend(path: str, step: Callable[[str], None]) -> Any:
 
 def halting(daemon: Any, step: Callable[[str], None]) -> None:
     """Put the steps that are not the backend's own around what the daemon does."""
-    around(daemon._upstream, "opened", step, before="fetched", after="in the journal")
-    around(daemon._journal, "closed", step, after="out of the journal")
-    around(daemon._endings, "end", step, after="ended", only=bool)
+    around(daemon._parts.upstream, "about_to", step, before="prepared", after="about to mint")
+    around(daemon._parts.upstream, "made", step, before="fetched", after="in the journal")
+    around(daemon._made.journal, "closed", step, after="out of the journal")
+    around(daemon._parts.endings, "end", step, after="ended", only=bool)
     after_event(
-        daemon._audit, step, {"lease.acquired": "in the audit", "upstream.revoked": "noted"}
+        daemon._parts.audit, step, {"lease.acquired": "in the audit", "upstream.revoked": "noted"}
     )
     from brokerd.connection import Connection
 
