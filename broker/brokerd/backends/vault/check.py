@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -48,36 +48,41 @@ class Checks:
 
     def make(self) -> list[Finding]:
         """Return what is allowed for each secret, and for the login; raises as `Session.call`."""
+        # First: a login that is refused is not the lack of each secret.
+        login = self._of_the_login(self._session.risk())
         needs: list[_Need] = []
         findings: list[Finding] = []
         for terms in self._terms:
+            if isinstance(terms, DynamicTerms):
+                needs.append(_of_dynamic(terms))
+                continue
             try:
-                needs += self._of(terms)
+                needs += self._of_static(terms)
             except (BackendRefused, SecretNotFound) as error:
                 findings.append(_nowhere(terms, error))
-        needs += self._of_the_login()
+        needs += login
         paths = [each.path for each in needs]
         found = self._session.call(partial(allowed, paths=paths), "asking what the token may do")
         return [*findings, *(_finding(each, found[each.path]) for each in needs)]
 
-    def _of(self, terms: Terms) -> Iterator[_Need]:
-        name = terms.secret.name
-        if isinstance(terms, DynamicTerms):
-            yield _Need(name, terms.path, "update" if terms.method == "write" else "read")
-        elif self._mounts.keeps_versions(terms.mount):
-            yield _Need(name, f"{terms.mount}/data/{terms.path}", "read")
-            yield _Need(name, f"{terms.mount}/metadata/{terms.path}", "read")
-        else:
-            yield _Need(name, terms.place, "read")
+    def _of_static(self, terms: KvTerms) -> list[_Need]:
+        name, mount = terms.secret.name, terms.mount
+        if not self._mounts.keeps_versions(mount):
+            return [_Need(name, terms.place, "read")]
+        parts = ("data", "metadata")
+        return [_Need(name, f"{mount}/{part}/{terms.path}", "read") for part in parts]
 
-    def _of_the_login(self) -> Iterator[_Need]:
-        # One that cannot be ended cannot be renewed either (a batch token), or is not ours to.
-        accessor = self._session.risk()
+    def _of_the_login(self, accessor: str | None) -> list[_Need]:
+        # One that has none cannot be ended, or is not ours to end.
         paths = [] if accessor is None else [*_OWN]
         if any(isinstance(each, DynamicTerms) for each in self._terms):
             paths += [REVOKE, RENEW]
             paths += [] if accessor is None else [REVOKE_ACCESSOR]
-        return (_Need("", path, "update") for path in paths)
+        return [_Need("", path, "update") for path in paths]
+
+
+def _of_dynamic(terms: DynamicTerms) -> _Need:
+    return _Need(terms.secret.name, terms.path, "update" if terms.method == "write" else "read")
 
 
 def _finding(need: _Need, found: frozenset[str]) -> Finding:
@@ -99,10 +104,10 @@ def _hint(need: _Need, lacks: tuple[str, ...], beyond: tuple[str, ...]) -> str:
     return ""
 
 
-def _nowhere(terms: Terms, error: BackendRefused | SecretNotFound) -> Finding:
-    """Return the finding for a secret of which not even the paths are known."""
-    if isinstance(terms, KvTerms) and isinstance(error, BackendRefused):
-        data = f"{terms.mount}/data/{terms.path}"
-        hint = f"add to the policy of its role: {rule(data, ['read'])} (KV 1: without /data)"
-        return Finding(terms.secret.name, terms.place, lacks=("read",), hint=hint)
-    return Finding(terms.secret.name, terms.path, lacks=("read",), hint=error.hint)
+def _nowhere(terms: KvTerms, error: BackendRefused | SecretNotFound) -> Finding:
+    """Return the finding for a secret in a mount that cannot be seen, or is none of its kind."""
+    hint = error.hint
+    if isinstance(error, BackendRefused):
+        data = rule(f"{terms.mount}/data/{terms.path}", ["read"])
+        hint = f"add to the policy of its role: {data} (without data/ where it is KV 1)"
+    return Finding(terms.secret.name, terms.place, lacks=("read",), hint=hint)

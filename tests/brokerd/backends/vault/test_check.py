@@ -1,0 +1,141 @@
+"""What does a check say of tokens that may too little, enough, or too much?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from brokerd.backends.base import Finding
+from brokershim.errors import BackendRefused
+from tests.support.vault import Server
+from tests.support.vaulted import ENDING, vaulted
+
+STATIC, MADE = "openai/dev", "gateway/app"
+RENEWING = {"sys/leases/renew": ["update"]}
+
+
+def _kv(mount: str) -> dict[str, Any]:
+    return {"mount": mount, "path": "llm/openai", "field": "key"}
+
+
+def _dynamic(mount: str) -> dict[str, Any]:
+    return {"engine": "dynamic", "path": f"{mount}/issue/app", "method": "write", "field": "x"}
+
+
+def _found(
+    server: Server, rules: dict[str, list[str]], secrets: dict[str, dict[str, Any]], **token: Any
+) -> dict[str, Finding]:
+    findings = vaulted(server, rules, secrets, **token).backend.check()
+    assert len({each.path for each in findings}) == len(findings)
+    return {each.path: each for each in findings}
+
+
+def test_least_privilege_is_fine(vault_server: Server) -> None:
+    two, one, pki = vault_server.kv(), vault_server.kv(1), vault_server.pki()
+    paths = [f"{two}/data/llm/openai", f"{two}/metadata/llm/openai", f"{one}/llm/openai"]
+    rules = {path: ["read"] for path in paths} | {f"{pki}/issue/app": ["update"]}
+    secrets = {STATIC: _kv(two), "openai/old": _kv(one), MADE: _dynamic(pki)}
+    found = _found(vault_server, {**rules, **ENDING, **RENEWING}, secrets)
+    assert {each.verdict for each in found.values()} == {"ok"}
+    assert {path: (each.subject, each.has) for path, each in found.items()} == {
+        paths[0]: (STATIC, ("read",)),
+        paths[1]: (STATIC, ("read",)),
+        paths[2]: ("openai/old", ("read",)),
+        f"{pki}/issue/app": (MADE, ("update",)),
+        "auth/token/renew-self": ("", ("update",)),
+        "auth/token/revoke-self": ("", ("update",)),
+        "auth/token/revoke-accessor": ("", ("update",)),
+        "sys/leases/revoke": ("", ("update",)),
+        "sys/leases/renew": ("", ("update",)),
+    }
+    assert not any(each.hint for each in found.values())
+
+
+def test_static_keys_need_nothing_that_ends_leases(vault_server: Server) -> None:
+    mount = vault_server.kv()
+    found = _found(vault_server, {f"{mount}/*": ["read"]}, {STATIC: _kv(mount)})
+    assert {path for path in found if not path.startswith(mount)} == {
+        "auth/token/renew-self",
+        "auth/token/revoke-self",
+    }
+
+
+def test_what_is_missing_comes_with_its_rule(vault_server: Server) -> None:
+    mount, pki = vault_server.kv(), vault_server.pki()
+    rules = {f"{mount}/data/*": ["read"], "sys/leases/renew": ["deny"]}
+    found = _found(vault_server, rules, {STATIC: _kv(mount), MADE: _dynamic(pki)})
+    for path, lacks in {
+        f"{mount}/metadata/llm/openai": "read",
+        f"{pki}/issue/app": "update",
+        "sys/leases/revoke": "update",
+        "sys/leases/renew": "update",
+        "auth/token/revoke-accessor": "update",
+    }.items():
+        assert (found[path].verdict, found[path].has, found[path].lacks) == ("lacks", (), (lacks,))
+        assert f'path "{path}" {{ capabilities = ["{lacks}"] }}' in found[path].hint
+
+
+def test_a_mount_where_it_may_do_nothing_is_named(vault_server: Server) -> None:
+    mount = vault_server.kv()
+    found = _found(vault_server, {"elsewhere": ["read"]}, {STATIC: _kv(mount)})
+    nowhere = found[f"{mount}/llm/openai"]
+    assert (nowhere.subject, nowhere.lacks) == (STATIC, ("read",))
+    assert f'path "{mount}/data/llm/openai"' in nowhere.hint
+
+
+def test_a_mount_that_is_no_kv_engine_is_named(vault_server: Server) -> None:
+    mount = vault_server.pki()
+    found = _found(vault_server, {f"{mount}/*": ["read"]}, {STATIC: _kv(mount)})
+    assert found[f"{mount}/llm/openai"].lacks == ("read",)
+    assert 'engine = "dynamic"' in found[f"{mount}/llm/openai"].hint
+
+
+@pytest.mark.parametrize(
+    "more", [["create"], ["update"], ["patch"], ["delete"], ["list"], ["sudo"], ["list", "update"]]
+)
+def test_what_is_too_much_is_named(vault_server: Server, more: list[str]) -> None:
+    mount = vault_server.kv()
+    rules = {f"{mount}/data/*": ["read", *more], f"{mount}/metadata/*": ["read"]}
+    found = _found(vault_server, rules, {STATIC: _kv(mount)})[f"{mount}/data/llm/openai"]
+    assert (found.verdict, found.beyond, found.lacks) == ("beyond", tuple(sorted(more)), ())
+    assert found.hint == f'enough is: path "{found.path}" {{ capabilities = ["read"] }}'
+
+
+def test_create_is_not_more_than_update(vault_server: Server) -> None:
+    pki = vault_server.pki()
+    rules = {f"{pki}/issue/app": ["create", "update"], **ENDING, **RENEWING}
+    assert _found(vault_server, rules, {MADE: _dynamic(pki)})[f"{pki}/issue/app"].verdict == "ok"
+
+
+def test_a_batch_token_needs_no_leave_to_end_itself(vault_server: Server) -> None:
+    pki = vault_server.pki()
+    rules = {f"{pki}/issue/app": ["update"], "sys/leases/revoke": ["update"], **RENEWING}
+    found = _found(vault_server, rules, {MADE: _dynamic(pki)}, type="batch")
+    assert set(found) == {f"{pki}/issue/app", "sys/leases/revoke", "sys/leases/renew"}
+    assert {each.verdict for each in found.values()} == {"ok"}
+
+
+def test_root_is_beyond_everything(vault_server: Server) -> None:
+    mount = vault_server.kv()
+    parts = vaulted(vault_server, {"x": ["read"]}, {STATIC: _kv(mount)})
+    parts.method.policies = ["root"]
+    parts.method.terms = {"ttl": "60s"}
+    found = parts.backend.check()
+    assert {(each.has, each.lacks, each.beyond) for each in found} == {(("root",), (), ("root",))}
+    assert all("it may do everything there is" in each.hint for each in found)
+
+
+def test_who_may_not_ask_cannot_be_told(vault_server: Server) -> None:
+    mount = vault_server.kv()
+    rules = {f"{mount}/*": ["read"], "auth/token/lookup-self": ["read"]}
+    parts = vaulted(vault_server, rules, {STATIC: _kv(mount)}, no_default_policy=True)
+    with pytest.raises(BackendRefused, match="asking what the token may do"):
+        parts.backend.check()
+
+
+def test_no_secret_is_read_for_it(vault_server: Server) -> None:
+    pki = vault_server.pki()
+    rules = {f"{pki}/issue/app": ["update"], **ENDING, **RENEWING}
+    _found(vault_server, rules, {MADE: _dynamic(pki)})
+    assert not vault_server.leases(f"{pki}/issue/app/")
