@@ -116,10 +116,18 @@ class RoundTrip:
             raise TimeoutError
         self._socket.settimeout(self._seconds)
         self._sent = True
-        method, target, body, headers = self._line
-        connection.request(method, target, body, headers)
+        self._send(connection)
         with connection.getresponse() as response:
             return self._read(response)
+
+    def _send(self, connection: http.client.HTTPConnection) -> None:
+        method, target, body, headers = self._line
+        try:
+            connection.request(method, target, body, headers)
+        except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
+            # It takes no more, and may have said why, in an answer (RFC 9112, section 9.5) or in
+            # an alert of TLS. Where it has not, reading that fails, too.
+            return
 
     def _plain(self, reached: socket.socket) -> http.client.HTTPConnection:
         connection = http.client.HTTPConnection(*self._address)

@@ -73,11 +73,16 @@ def _trust(table: Table) -> Trust:
     ca_file, name = table.optional_text("ca_file"), table.optional_text("tls_server_name")
     if name is not None and not _SERVER_NAME.fullmatch(name):
         raise table.error("tls_server_name is no name of a server")
-    if ca_file is not None and not os.path.isabs(ca_file):
-        raise table.error("ca_file is no absolute path")
     trust = Trust(ca_file, name)
+    if ca_file is not None:
+        _check_authorities(table, ca_file, trust)
+    return trust
+
+
+def _check_authorities(table: Table, ca_file: str, trust: Trust) -> None:
+    if not os.path.isabs(ca_file):
+        raise table.error("ca_file is no absolute path")
     try:
         trust.context()
     except ServerUnproven as error:
         raise table.error(f"ca_file: {error.message}") from None
-    return trust

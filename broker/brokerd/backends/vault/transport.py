@@ -30,7 +30,7 @@ from brokershim.errors import (
 
 _PAUSES = (0.0, 0.3)
 """Seconds before each round of asking them all."""
-_LEAST_SECONDS = 0.2
+_LEAST_SECONDS = 0.05
 _HARMLESS = frozenset({"GET", "HEAD", "LIST"})
 _log = logging.getLogger(__name__)
 
