@@ -30,13 +30,16 @@ def prove(
         BrokerError: As `faults.translated`.
     """
     asked_at = now()
+    return auth_of(asked(vault, mount, show, hint), asked_at)
+
+
+def asked(vault: Vault, mount: str, ask: Callable[[Any], object], hint: str) -> object:
+    """Return what an auth method answers; arguments and errors are those of `prove`."""
     try:
         with translated(f"logging in to {vault.name} at auth/{mount}"):
-            answer = show(vault.client())
+            return ask(vault.client())
     except NamespaceNotFound:
         raise
     except (BackendRefused, NotFound) as error:
         refusal = BackendRefused(error.message, hint=hint)
-    else:
-        return auth_of(answer, asked_at)
     raise refusal
