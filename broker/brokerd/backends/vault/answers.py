@@ -76,7 +76,7 @@ def _failing(host: str, status: int, said: str, health: bool) -> Lost:
     if _NO_LEADER in said:
         return _unmade(ServerStandby(f"{host} is a standby, and knows of no active server"))
     reason = f"{host} fails with status {status}{': ' if said else ''}{said}"
-    return Lost(ServerDown(reason), sent=True)
+    return Lost(ServerDown(reason, details={"reason": said}), sent=True)
 
 
 def _foreign(host: str, status: int) -> Lost:

@@ -31,6 +31,10 @@ from brokershim.errors import (
 REVOKE, RENEW = "sys/leases/revoke", "sys/leases/renew"
 REVOKE_ACCESSOR = "auth/token/revoke-accessor"
 _LEASE, _ACCESSOR = "lease/", "accessor/"
+_OWN_FAULT = "internal error"
+"""What Vault says where something of its own failed, such as the line in its audit about a lease
+that is made already. Any other failure is that of an engine, which has then made nothing; to end a
+whole login for it would let one database that is away end the keys of all others."""
 _LONGEST_ID = 2048
 """Characters of a lease's id: its engine's path, its role, and 24 more."""
 
@@ -126,10 +130,20 @@ class DynamicSecrets:
         except NotFound as error:
             if type(error) is not NotFound:
                 raise
-        raise SecretNotFound(
-            f"{terms.secret.name} is not in {self._name}: there is nothing at {terms.path}",
-            hint="correct `path` in its table in config.toml",
-        )
+            failure: BrokerError = SecretNotFound(
+                f"{terms.secret.name} is not in {self._name}: there is nothing at {terms.path}",
+                hint="correct `path` in its table in config.toml",
+            )
+        except ServerDown as error:
+            reason = str(error.details.get("reason", ""))
+            if not reason or _OWN_FAULT in reason:
+                raise
+            failure = BackendUnavailable(
+                f"{terms.path} of {self._name} makes no key of {terms.secret.name}: {reason}",
+                hint="see at the server why that engine fails, or what it makes its keys in",
+                details={"sent": False},
+            )
+        raise failure
 
     def _lease_of(self, terms: DynamicTerms, answer: object) -> str:
         lease = text(answer, "lease_id")

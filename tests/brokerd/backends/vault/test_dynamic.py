@@ -20,6 +20,7 @@ from brokershim.errors import (
     SecretNotFound,
     ServerDown,
 )
+from tests.support.daemon import wait_until
 from tests.support.postgres import Postgres, postgres
 from tests.support.vault import Server
 from tests.support.vaulted import ENDING, Vaulted, vaulted
@@ -190,6 +191,20 @@ def test_an_id_that_cannot_be_written_down_is_refused(
         parts.backend.make(NAME, "accessor/a")
 
 
+@pytest.mark.parametrize("reason", ["", "internal error", "1 error occurred: * internal error"])
+def test_a_server_that_fails_itself_may_have_made_a_key(
+    vault_server: Server, mount: str, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise ServerDown("it fails", details={"sent": True, "reason": reason})
+
+    parts = _made(vault_server, mount)
+    monkeypatch.setattr(parts.session, "call", fail)
+    with pytest.raises(ServerDown) as caught:
+        parts.backend.make(NAME, "accessor/a")
+    assert caught.value.details["sent"] is True
+
+
 def test_the_longest_id_fits_into_the_journal(tmp_path: Any) -> None:
     journal = Journal(str(tmp_path / "state" / "journal"))
     journal.opened("l", "b" * 64, "lease/" + '"' * 2048)
@@ -286,13 +301,31 @@ class TestRenewable:
         assert backend.renew(made.upstream, 60) - clock.now() <= 20
         backend.revoke(made.upstream)
 
+    def test_an_engine_that_fails_has_made_nothing(
+        self, vault_server: Server, database: Postgres, path: str
+    ) -> None:
+        mount = path.partition("/")[0]
+        life = {"default_ttl": "40s", "max_ttl": "80s"}
+        vault_server.write(
+            f"{mount}/roles/broken", db_name="it", creation_statements=["no SQL"], **life
+        )
+        backend = self._backend(vault_server, f"{mount}/creds/broken")
+        risk = backend.prepare(NAME)
+        assert risk
+        with pytest.raises(BackendUnavailable, match="makes no key of gateway/app: ") as caught:
+            backend.make(NAME, risk)
+        assert not isinstance(caught.value, ServerDown)
+        assert caught.value.details["sent"] is False
+        assert caught.value.__context__ is None
+        assert not database.users()
+
     def test_a_login_that_ends_takes_its_keys_along(
         self, vault_server: Server, database: Postgres, path: str
     ) -> None:
         backend = self._backend(vault_server, path)
         made, revision = _key(backend), backend.revision()
         backend.close()
-        assert not database.users()
+        wait_until(lambda: not database.users())  # it ends a token first, and then what it made
         another = self._backend(vault_server, path)
         with pytest.raises(LeaseNotFound):
             another.renew(made.upstream, 60)
