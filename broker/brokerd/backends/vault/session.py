@@ -73,7 +73,7 @@ class Session:
         if refusal is not None and not self._upkeep.is_dead(held):
             with translated(what):
                 raise refusal
-        self._tokens.lose(held)
+        self._has_died(held)
         if under is not None:
             raise self._ended()
         held = self._live()
@@ -96,7 +96,7 @@ class Session:
         if held.auth.accessor is None or not held.auth.ours:
             return None
         if self._upkeep.is_dead(held):
-            self._tokens.lose(held)
+            self._has_died(held)
             held = self._live()
         return held.auth.accessor
 
@@ -119,6 +119,9 @@ class Session:
         if self._tokens.has_ended(accessor):
             return
         held = self._tokens.find(accessor)
+        if held is None:
+            self._live()  # a login that lasts may be the one of the daemon before
+            held = self._tokens.find(accessor)
         if held is None:
             self.call(lambda client: end_others(client, accessor), "ending a login")
         elif held.auth.ours:
@@ -162,10 +165,8 @@ class Session:
         """
         failures: list[BrokerError] = []
         for held in self._tokens.close():
-            if held.auth.lasting:
-                continue
             try:
-                self._end(held)
+                self._give_back(held)
             except (BackendUnavailable, Denied) as error:
                 failures.append(error)
         if failures:
@@ -202,7 +203,7 @@ class Session:
         auth = self._method.login(self._vault)
         held = Held(auth, basis, asked_at)
         if not self._tokens.take(held, self._now()):
-            self._end(held)
+            self._give_back(held)
             raise BackendUnavailable("the daemon is stopping", hint="try again")
         if auth.ours and self._upkeep.is_dead(held):  # it is not: so it may not look itself up
             held = replace(held, looks=False)
@@ -218,8 +219,20 @@ class Session:
             self._tokens.renewed(newer)
             return
         if newer is None and self._upkeep.is_dead(held):
-            self._tokens.lose(held)
+            self._has_died(held)
         self._live(other_than=held)
+
+    def _give_back(self, held: Held) -> None:
+        """Revoke a token as the daemon stops, unless the next one goes on with it."""
+        if not held.auth.lasting:
+            self._end(held)
+
+    def _has_died(self, held: Held) -> None:
+        """Take in that the server does not know a token any more: lost, if that is too early."""
+        if held.is_over(self._now()):
+            self._tokens.drop(held)
+        else:
+            self._tokens.lose(held)
 
     def _end(self, held: Held) -> None:
         """Revoke a token, where it is ours, and forget it."""

@@ -20,7 +20,7 @@ def of_kept(settings: Settings, kept: Kept, wall: float) -> Standing:
     if kept.until is None:
         return Standing("ready", settings.issuer, kept.shown, None, note)
     life = kept.life or 0.0
-    return _standing(settings, kept.shown, kept.until - wall, life, note)
+    return of_left(settings.issuer, kept.shown, kept.until - wall, life, note)
 
 
 def of_alone(settings: Settings, person: Person | None, boot: float) -> Standing:
@@ -28,12 +28,21 @@ def of_alone(settings: Settings, person: Person | None, boot: float) -> Standing
     if person is None:
         return Standing("login", settings.issuer, reason="nobody is logged in")
     left = person.token.expires_at - boot
-    return _standing(settings, person.shown, left, 0.0, NO_REFRESH)
+    return of_left(settings.issuer, person.shown, left, 0.0, NO_REFRESH)
 
 
-def _standing(settings: Settings, who: str, left: float, life: float, note: str) -> Standing:
+def of_left(issuer: str, who: str, left: float, life: float, note: str = "") -> Standing:
+    """Return how a login stands that ends in some seconds.
+
+    Args:
+        issuer: From where.
+        who: Who is logged in.
+        left: How many.
+        life: How long it was for, in seconds.
+        note: What bounds it, where there is more to say.
+    """
     if left <= 0:
-        return Standing("login", settings.issuer, who, 0.0, "the login is over")
+        return Standing("login", issuer, who, 0.0, "the login is over")
     if left < max(_LEAST_NOTICE, _NOTICE * life):
-        return Standing("due", settings.issuer, who, left, note or "the login ends soon")
-    return Standing("ready", settings.issuer, who, left, note)
+        return Standing("due", issuer, who, left, note or "the login ends soon")
+    return Standing("ready", issuer, who, left, note)
