@@ -60,7 +60,7 @@ def lost(host: str, name: str, failure: Exception, sent: bool) -> Lost:
 
 
 def _refuses_us(failure: ssl.SSLError) -> bool:
-    reason = failure.reason or ""
+    reason = _code(failure)
     return "_ALERT_" in reason and any(each in reason for each in _NOT_TAKEN)
 
 
@@ -83,7 +83,12 @@ def _said(failure: ssl.SSLError) -> str:
     """Return OpenSSL's own words, which hold nothing of what either side sent."""
     if isinstance(failure, ssl.SSLCertVerificationError):
         return failure.verify_message
-    return (failure.reason or type(failure).__name__).replace("_", " ").lower()
+    return (_code(failure) or type(failure).__name__).replace("_", " ").lower()
+
+
+def _code(failure: ssl.SSLError) -> str:
+    """Return OpenSSL's name for it; empty where Python raised it by itself, without one."""
+    return getattr(failure, "reason", None) or ""
 
 
 def _reason(failure: Exception) -> str:

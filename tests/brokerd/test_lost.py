@@ -1,0 +1,77 @@
+"""Is it told why there is no answer, and whether the request may have been taken?"""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+
+import pytest
+
+from brokerd.lost import lost
+from brokershim.errors import (
+    BackendTimeout,
+    BrokerError,
+    IdentityUnavailable,
+    ServerDown,
+    ServerUnproven,
+    ServerUnresolved,
+)
+
+SAID = "what-the-server-said"
+
+
+def _alert(name: str) -> ssl.SSLError:
+    error = ssl.SSLError(1, SAID)
+    error.reason = name
+    return error
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind", "again"),
+    [
+        (TimeoutError(SAID), BackendTimeout, True),
+        (socket.gaierror(socket.EAI_NONAME, SAID), ServerUnresolved, True),
+        (ConnectionRefusedError(SAID), ServerDown, True),
+        (http.client.BadStatusLine(SAID), ServerDown, True),
+        (_alert("WRONG_VERSION_NUMBER"), ServerUnproven, False),
+        (_alert("TLSV1_ALERT_INTERNAL_ERROR"), ServerUnproven, False),
+        (ssl.SSLEOFError(8, SAID), ServerUnproven, False),
+        (_alert("TLSV13_ALERT_CERTIFICATE_REQUIRED"), IdentityUnavailable, False),
+        (_alert("TLSV1_ALERT_UNKNOWN_CA"), IdentityUnavailable, False),
+    ],
+)
+def test_before_it_was_sent(failure: Exception, kind: type[BrokerError], again: bool) -> None:
+    found = lost("vault.example", "vault.example", failure, sent=False)
+    assert type(found.error) is kind
+    assert (found.sent, found.again) == (False, again)
+    assert "vault.example" in found.error.message
+    assert SAID not in found.error.message
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind", "sent"),
+    [
+        (TimeoutError(), BackendTimeout, True),
+        (ConnectionResetError(), ServerDown, True),
+        (http.client.IncompleteRead(SAID.encode()), ServerDown, True),
+        (ssl.SSLEOFError(8, SAID), ServerDown, True),
+        (_alert("TLSV1_ALERT_INTERNAL_ERROR"), ServerDown, True),
+        (_alert("SSLV3_ALERT_BAD_CERTIFICATE"), IdentityUnavailable, False),
+        (_alert("SSLV3_ALERT_CERTIFICATE_EXPIRED"), IdentityUnavailable, False),
+    ],
+)
+def test_after_it_was_sent(failure: Exception, kind: type[BrokerError], sent: bool) -> None:
+    found = lost("vault.example", "vault.example", failure, sent=True)
+    assert type(found.error) is kind
+    assert found.sent is sent
+    assert SAID not in found.error.message
+
+
+def test_a_certificate_says_what_is_wrong_with_it() -> None:
+    failure = ssl.SSLCertVerificationError(1, SAID)
+    failure.verify_message = "certificate has expired"
+    found = lost("10.0.0.1:8200", "vault.internal", failure, sent=False)
+    assert found.error.message == (
+        "10.0.0.1:8200 cannot prove that it is vault.internal (TLS: certificate has expired)"
+    )
