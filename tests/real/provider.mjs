@@ -23,8 +23,18 @@ const client = {
   ],
 };
 
+// A Vault, which people log in to here: its secret is its own, the way back is its client's.
+const vault = {
+  client_id: 'vault',
+  client_secret: 'of the tests',
+  application_type: 'native',
+  redirect_uris: ['http://localhost/oidc/callback'],
+  response_types: ['code'],
+  grant_types: ['authorization_code'],
+};
+
 const configuration = {
-  clients: [client],
+  clients: [client, vault],
   claims: { openid: ['sub'], email: ['email', 'email_verified'] },
   conformIdTokenClaims: false, // the email stands in the ID token, as most providers have it
   cookies: { keys: ['only for tests'] },

@@ -17,7 +17,8 @@ _QUIET = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # nothing but this machine
+    # Nothing but this machine.
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
 )
 _PATIENCE_MS = 15_000
 
@@ -54,14 +55,20 @@ class Person:
         """Close the window, and forget its profile."""
         self._context.close()
 
-    def log_in(self, url: str, name: str = "ada") -> None:
-        """Log in at oidc-provider, and agree to what is asked for."""
+    def log_in(self, url: str, name: str = "ada", back: str = "127.0.0.1") -> None:
+        """Log in at oidc-provider, and agree to what is asked for.
+
+        Args:
+            url: Where it begins.
+            name: As whom.
+            back: The host that it leads to in the end.
+        """
         self.page.goto(url)
         self.page.fill("[name=login]", name)
         self.page.fill("[name=password]", "any")
         self.page.click("[type=submit]")
         self.page.click("text=Continue")
-        self.page.wait_for_url("**/127.0.0.1:*/**")
+        self.page.wait_for_url(f"**/{back}:*/**")
 
     def agree(self, url: str) -> None:
         """Agree once more, logged in there already."""
