@@ -60,7 +60,9 @@ class Asking:
         asked = self._backends[backend]
         if not mints(asked):
             return None
-        return await self._attempt(backend, name, asked.prepare, name)
+        # Often there is nothing to do: that must not hide that every fetch after it fails.
+        with self._breakers[backend].attempt(self._now, proves=False):
+            return await self._blocking.run(f"the backend of {name}", asked.prepare, name)
 
     async def renew(self, backend: str, name: str, upstream: str, seconds: float) -> float:
         """Let a key live on; raises as `MintingBackend.renew`, and BackendTimeout."""

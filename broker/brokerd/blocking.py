@@ -45,14 +45,21 @@ class Blocking:
             args: Its arguments.
 
         Raises:
-            BackendTimeout: It took longer than the deadline. Its thread is left to end.
+            BackendTimeout: It took longer than the deadline. Its thread is left to end. With
+                ``sent`` false in the details, there was no thread for it, and it never runs.
             BackendUnavailable: The daemon is stopping.
         """
+        work: Future[_Result] | None = None
         try:
             async with asyncio.timeout(self._deadline):
-                return await asyncio.wrap_future(await self._submit(call, *args))
+                work = await self._submit(call, *args)
+                return await asyncio.wrap_future(work)
         except TimeoutError:
-            raise BackendTimeout(f"{what} did not answer in {self._deadline:.0f} s") from None
+            never_ran = work is None or work.cancelled()
+            raise BackendTimeout(
+                f"{what} did not answer in {self._deadline:.0f} s",
+                details={"sent": False} if never_ran else None,
+            ) from None
 
     async def _submit(self, call: Callable[..., _Result], *args: object) -> Future[_Result]:
         """Hand a call to a thread, once the client that it is for has one free.

@@ -67,11 +67,13 @@ class Breaker:
         self._reason = ""
 
     @contextmanager
-    def attempt(self, now: Callable[[], float]) -> Generator[None]:
+    def attempt(self, now: Callable[[], float], *, proves: bool = True) -> Generator[None]:
         """Let the backend be asked within, and learn from how that ends.
 
         Args:
             now: The time, in seconds of `brokershim.clock.now`.
+            proves: Whether an end without an error says that it is there. It does not where a
+                server may not have been asked at all.
 
         Raises:
             ServerDown: It is not asked now; the message says for how long, and why.
@@ -86,7 +88,8 @@ class Breaker:
             self._answered()
             raise
         else:
-            self._answered()
+            if proves:
+                self._answered()
         finally:
             if probe:  # also where it was cancelled, which tells nothing
                 self._probing = False

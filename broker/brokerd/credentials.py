@@ -94,15 +94,24 @@ class Credentials:
             raise BackendUnavailable(f"{name} changed whenever it was fetched", hint="try again")
         return found
 
-    def served_until(self, name: str) -> float | None:
-        """Return when a secret's kept key is not served any more; None if nothing says so."""
-        kept = self._kept.get(self._key(name))
-        return None if kept is None else kept.served_until
+    def served_until(self, name: str, version: str) -> float | None:
+        """Return when a secret's key is too old to be served, as far as it is kept and is."""
+        kept = self._kept.get(self.key_of(name))
+        return None if kept is None or kept.version != version else kept.served_until
 
     def kept(self, backend: str) -> list[tuple[Hashable, Kept]]:
         """Return the keys of a backend that are of use now, each with what tells it apart."""
         mine = [key for key in self._kept if key.backend == backend]
         return [(key, kept) for key in mine if (kept := self._good(key)) is not None]
+
+    def key_of(self, name: str) -> _Key:
+        """Return what tells a secret's key apart from all others."""
+        backend = self._route(name)
+        return _Key(backend, self._backends[backend].key_of(name))
+
+    def keeps(self, kept: Kept) -> bool:
+        """Return whether a key is still kept."""
+        return any(each is kept for each in self._kept.values())
 
     def drop(self, kept: Kept) -> None:
         """Drop a key that is kept, if it still is."""
@@ -118,7 +127,7 @@ class Credentials:
             BackendUnavailable: It cannot be told now, or not in time.
             Locked: The store that holds it is locked.
         """
-        kept = self._good(self._key(name))
+        kept = self._good(self.key_of(name))
         if kept is None:
             return await self._asking.describe(self._route(name), name)
         if name not in kept.secrets:
@@ -127,7 +136,7 @@ class Credentials:
 
     def forget(self, name: str, version: str) -> None:
         """Drop a key that a provider refused, unless a newer one has taken its place."""
-        key = self._key(name)
+        key = self.key_of(name)
         kept = self._kept.get(key)
         if kept is not None and kept.version == version:
             del self._kept[key]
@@ -149,7 +158,7 @@ class Credentials:
             self._refresh_if_due(name)
 
     def _from_memory(self, name: str) -> _Found | None:
-        kept = self._good(self._key(name))
+        kept = self._good(self.key_of(name))
         if kept is None or name not in kept.secrets:
             return None
         self._refresh_if_due(name)
@@ -157,10 +166,10 @@ class Credentials:
 
     async def _bring(self, name: str) -> None:
         """Bring what is missing into memory."""
-        kept = self._good(self._key(name))
-        if kept is None:
+        if self._good(self.key_of(name)) is None:
             await self._fetch_once(name)
-        else:
+        kept = self._good(self.key_of(name))
+        if kept is not None and name not in kept.secrets:  # fetched for another that it serves
             await self._describe(kept, name)
 
     async def _describe(self, kept: Kept, name: str) -> None:
@@ -175,12 +184,8 @@ class Credentials:
     def _basis(self, backend: str) -> Hashable:
         return self._backends[backend].revision(), self._cleared[backend]
 
-    def _key(self, name: str) -> _Key:
-        backend = self._route(name)
-        return _Key(backend, self._backends[backend].key_of(name))
-
     def _refresh_if_due(self, name: str) -> None:
-        key = self._key(name)
+        key = self.key_of(name)
         kept = self._kept.get(key)
         if kept is None or key in self._flights or not kept.is_due(self._now()):
             return
@@ -189,7 +194,7 @@ class Credentials:
 
     async def _fetch_once(self, name: str) -> None:
         """Join the fetch that is under way, or start one."""
-        key = self._key(name)
+        key = self.key_of(name)
         flight = self._flights.get(key)
         if flight is None:
             self._rejections.check(key, name, self._now())

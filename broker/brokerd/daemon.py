@@ -53,6 +53,7 @@ class Daemon:
         self._listener = listener
         self._stopping = asyncio.Event()
         self._busy = 0
+        self._idle = asyncio.Event()
         made = assemble(self._notify, lambda: self._busy <= 1, more_backends or {}, route)
         self._made, self._parts = made, made.parts
         self._opening = Opening(self._parts)
@@ -94,7 +95,9 @@ class Daemon:
         await parts.endings.settle()
         await parts.logins.end(_SETTLE_SECONDS)
         self._server.close()
-        await parts.upstream.settle(_SETTLE_SECONDS)
+        # What a backend is just making for a lease is revoked with the rest.
+        await self._requests_end(_SETTLE_SECONDS)
+        await parts.upstream.close(_SETTLE_SECONDS)
         # After what was revoked with them: a backend's login ends last.
         await self._made.tending.close(_SETTLE_SECONDS)
         await parts.blocking.settle(_SETTLE_SECONDS)
@@ -106,6 +109,14 @@ class Daemon:
         self._made.journal.close()
         # Last: a daemon that starts now finds every file of ours free.
         self._listener.close()
+
+    async def _requests_end(self, seconds: float) -> None:
+        """Wait a while for the requests that are under way."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._busy:
+                    self._idle.clear()
+                    await self._idle.wait()
 
     async def _keep_time(self) -> None:
         """Do what is due, whenever the next lease ends, and every so often."""
@@ -154,6 +165,8 @@ class Daemon:
             return await self._verbs.call(connection, request.method, request.params)
         finally:
             self._busy -= 1
+            if not self._busy:
+                self._idle.set()
 
     def _holds(self, number: int) -> bool:
         held = self._parts.leases.holds_any(number) or self._parts.sessions.opened_on(number)

@@ -29,6 +29,8 @@ class Lease:
         floor: Seconds of the key's life below which it is not given or renewed any more.
         upstream: What to revoke there when it ends, if anything.
         max_ttl: The longest that its secret is leased for at a time, in seconds.
+        served_until: When a static key is too old to be served, as far as its backend was heard
+            when the lease was given or renewed; None where it need not be heard.
         number: Its place in the order of the table, for paging.
     """
 
@@ -45,6 +47,7 @@ class Lease:
     floor: float = 30.0
     upstream: str | None = None
     max_ttl: float = 900.0
+    served_until: float | None = None
     number: int = 0
 
 

@@ -65,10 +65,15 @@ class Minting:
         """
         backend = self._route(name)
         lease, risk = secrets.token_hex(8), await self._asking.prepare(backend, name)
+        basis = self._backends[backend].revision()
         if risk is not None:
             self._upstream.about_to(lease, backend, risk)
         secret, credential, upstream = await self._fetch(lease, backend, name, risk)
         self._upstream.made(lease, backend, upstream)
+        if self._backends[backend].revision() != basis:
+            # What ends the leases of a login that is over has looked already, and saw none here.
+            self._upstream.end(lease, backend, upstream)
+            raise BackendUnavailable(f"the login at {backend} has just ended", hint="try again")
         return secret, replace(credential, lease=lease)
 
     async def _fetch(

@@ -56,9 +56,13 @@ class Tending:
 
     async def close(self, seconds: float) -> None:
         """Let every backend give back what it holds, and wait a while for that."""
-        tasks = [asyncio.ensure_future(self._close(*each)) for each in self._backends.items()]
-        if tasks:
-            await asyncio.wait(tasks, timeout=seconds)
+        if not self._backends:
+            return
+        loop = asyncio.get_running_loop()
+        tasks = {loop.create_task(self._close(*each)): each[0] for each in self._backends.items()}
+        done, _ = await asyncio.wait(tasks, timeout=seconds)
+        for task in done:
+            _report(tasks[task], task)
 
     def _is_due(self, name: str, backend: TendedBackend) -> bool:
         due = backend.due_at()
@@ -66,10 +70,7 @@ class Tending:
 
     def _done(self, name: str, task: asyncio.Task[None]) -> None:
         del self._under_way[name]
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
-            # Not its text: it is a fault of ours, so nobody knows what is in it.
-            _log.error("backend %s cannot be tended: %s", name, type(error).__name__)
+        if _report(name, task):
             self._put_off(name)
 
     async def _tend(self, name: str, backend: TendedBackend) -> None:
@@ -90,3 +91,11 @@ class Tending:
             await self._blocking.run(f"backend {name}", backend.close)
         except BrokerError as error:
             _log.warning("what backend %s holds is not given back: %s", name, error.message)
+
+
+def _report(name: str, task: asyncio.Task[None]) -> bool:
+    """Return whether a task ended in a fault of ours, and say so; its text might hold anything."""
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        _log.error("backend %s cannot be tended: %s", name, type(error).__name__)
+    return error is not None

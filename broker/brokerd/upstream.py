@@ -43,6 +43,7 @@ class Upstream:
         self._audit = audit
         self._blocking = blocking
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     def __len__(self) -> int:
         """Return how much is being revoked, and is not yet."""
@@ -80,7 +81,12 @@ class Upstream:
             _log.error("lease %s stays in the journal, though it is over: %s", lease_id, error)
 
     def end(self, lease_id: str, backend: str, upstream: str) -> None:
-        """Begin to revoke what a backend made, or may have made, for a lease."""
+        """Begin to revoke what a backend made, or may have made, for a lease.
+
+        Once this is closed, the journal keeps it for the next start.
+        """
+        if self._closed:
+            return
         # In no client's context: a client's place among the threads is not waited for.
         task = asyncio.get_running_loop().create_task(
             self._revoke(lease_id, backend, upstream), context=Context()
@@ -94,9 +100,16 @@ class Upstream:
             self.end(entry.lease, entry.backend, entry.upstream)
 
     async def settle(self, seconds: float) -> None:
-        """Wait a while for what is under way; the journal keeps the rest for the next start."""
+        """Wait a while for what is under way."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=seconds)
+
+    async def close(self, seconds: float) -> None:
+        """Wait a while for what is under way; the journal keeps the rest for the next start."""
+        await self.settle(seconds)
+        self._closed = True
+        for task in self._tasks:
+            task.cancel()
 
     async def _revoke(self, lease_id: str, backend: str, upstream: str) -> None:
         pause = _FIRST_RETRY_SECONDS

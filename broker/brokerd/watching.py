@@ -1,8 +1,10 @@
 """Has somebody put a newer key at a backend, and has everybody who holds the old one been told?
 
 Each key that a backend keeps is asked about as often as that backend says, as long as somebody
-leases it. So a newer one reaches every session within that time and one request. A backend that
-is away confirms nothing: what it was last heard to have is served until it is too old.
+leases it. So a newer one reaches every session within that time, one tick of the daemon, and the
+requests for the backend's keys that are due with it: they are made one after the other, as a
+backend that hangs must not take all of the daemon's threads. A backend that is away confirms
+nothing: what it was last heard to have is served until it is too old.
 """
 
 from __future__ import annotations
@@ -11,16 +13,18 @@ import asyncio
 import logging
 from collections.abc import Callable, Hashable, Mapping
 from contextvars import Context
+from functools import partial
 
 from brokerd.asking import Asking
-from brokerd.backends.base import Backend, WatchedBackend, is_watched
+from brokerd.backends.base import Backend, is_watched
 from brokerd.credentials import Credentials
 from brokerd.ending import Endings, Reason
 from brokerd.kept import Kept
-from brokerd.leases import LeaseTable
+from brokerd.leases import Lease, LeaseTable
 from brokershim.errors import BackendRefused, BrokerError, NotFound
 
 _log = logging.getLogger(__name__)
+_Due = tuple[Hashable, Kept]
 
 
 class Watching:
@@ -50,48 +54,70 @@ class Watching:
         self._endings = endings
         self._asking = asking
         self._now = now
-        self._under_way: dict[Hashable, asyncio.Task[None]] = {}
+        self._under_way: dict[str, asyncio.Task[None]] = {}
 
     def look(self) -> None:
         """Begin to ask about each kept key where it is time to, and drop those that nobody uses."""
-        leased = self._leases.secrets()
         for name, backend in self._backends.items():
-            for key, kept in self._credentials.kept(name):
-                if self._is_due(key, kept, backend):
-                    self._look_at(name, key, kept, leased)
+            if name not in self._under_way:
+                due = self._due(name, backend.watch_seconds)
+                if due:
+                    self._begin(name, due)
 
-    def _is_due(self, key: Hashable, kept: Kept, backend: WatchedBackend) -> bool:
-        waited = self._now() - kept.looked_at >= backend.watch_seconds
-        return waited and kept.served_until is not None and key not in self._under_way
+    def _due(self, backend: str, every: float) -> list[_Due]:
+        """Return the keys that it is time to ask about; those that nobody uses are dropped."""
+        due: list[_Due] = []
+        for key, kept in self._credentials.kept(backend):
+            if kept.served_until is None or self._now() - kept.looked_at < every:
+                continue
+            if kept.used_at >= kept.looked_at or self._held(key):
+                due.append((key, kept))
+            else:
+                self._credentials.drop(kept)
+        return due
 
-    def _look_at(self, backend: str, key: Hashable, kept: Kept, leased: set[str]) -> None:
-        if kept.used_at < kept.looked_at and not leased & kept.secrets.keys():
-            self._credentials.drop(kept)
-            return
-        kept.looked_at = self._now()
+    def _begin(self, backend: str, due: list[_Due]) -> None:
         # In no client's context: a client's place among the threads is not waited for.
-        task = asyncio.get_running_loop().create_task(self._ask(backend, kept), context=Context())
-        self._under_way[key] = task
-        task.add_done_callback(lambda _: self._under_way.pop(key, None))
+        task = asyncio.get_running_loop().create_task(self._ask(backend, due), context=Context())
+        self._under_way[backend] = task
+        task.add_done_callback(partial(self._done, backend))
 
-    async def _ask(self, backend: str, kept: Kept) -> None:
+    def _done(self, backend: str, task: asyncio.Task[None]) -> None:
+        del self._under_way[backend]
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            # Not its text: it is a fault of ours, so nobody knows what is in it.
+            _log.error("backend %s cannot be watched: %s", backend, type(error).__name__)
+
+    async def _ask(self, backend: str, due: list[_Due]) -> None:
+        for key, kept in due:
+            kept.looked_at = self._now()
+            await self._ask_about(backend, key, kept)
+
+    async def _ask_about(self, backend: str, key: Hashable, kept: Kept) -> None:
         name, asked_at = next(iter(kept.secrets)), self._now()
         try:
             newest = await self._asking.newest(backend, name)
         except NotFound:
-            self._gone(kept, Reason.REMOVED)
+            self._gone(key, kept, Reason.REMOVED)
         except BackendRefused:
-            self._gone(kept, Reason.REFUSED)
+            self._gone(key, kept, Reason.REFUSED)
         except BrokerError as error:
             _log.warning("nobody knows whether the key of %s is new: %s", name, error.message)
         else:
             if newest == kept.version:
                 kept.confirm(asked_at)
-            else:
-                self._gone(kept, Reason.ROTATED)
+            self._gone(key, kept, Reason.ROTATED, newest)
 
-    def _gone(self, kept: Kept, reason: Reason) -> None:
-        self._credentials.drop(kept)
-        for name in kept.secrets:
-            held = [each for each in self._leases.of_secret(name) if each.version == kept.version]
-            self._endings.end(held, reason)
+    def _gone(self, key: Hashable, kept: Kept, reason: Reason, newest: str | None = None) -> None:
+        """Drop what is not the newest version, and end its leases."""
+        if not self._credentials.keeps(kept):
+            return  # what was asked about has been replaced meanwhile: the next look is about that
+        if kept.version != newest:
+            self._credentials.drop(kept)
+        # Also what was leased before the kept key was fetched.
+        self._endings.end([each for each in self._held(key) if each.version != newest], reason)
+
+    def _held(self, key: Hashable) -> list[Lease]:
+        shared = [each for each in self._leases if each.upstream is None]
+        return [each for each in shared if self._credentials.key_of(each.secret) == key]

@@ -67,7 +67,7 @@ def test_three_failures_in_a_row_open_it(error: BrokerError) -> None:
     refused = it.is_not_asked()
     assert error.message in refused.message
     assert "in 5 s" in refused.message
-    assert refused.details == {"retry_in": 5.0}
+    assert refused.details == {"retry_in": 5.0, "sent": False}
 
 
 def test_failures_with_an_answer_between_them_do_not() -> None:

@@ -104,9 +104,9 @@ class Leasing:
         self._terms.still_live(caller, held)
         await parts.audit.record("lease.renewed", lease=held.id, secret=held.secret)
         self._terms.still_live(caller, held)
-        until = self._terms.expiry(held.secret, ttl, held.key_expires_at)
-        # Never less than it had: what it says is what its holder was told.
-        parts.leases.extend(held, max(until, held.expires_at))
+        # Never less than its holder was told, unless the key itself does not live so long.
+        ttl = max(ttl, held.expires_at - parts.now())
+        parts.leases.extend(held, self._terms.expiry(ttl, held))
         return self._terms.reply(held)
 
     async def report(self, caller: Caller, *, lease: str, status: int) -> dict[str, Any]:
@@ -146,7 +146,7 @@ class Leasing:
         limit: float | None,
     ) -> Lease:
         ttl = min(limit or secret.max_ttl, secret.max_ttl)
-        return Lease(
+        lease = Lease(
             id=credential.lease or secrets.token_hex(8),
             secret=secret.name,
             version=credential.version,
@@ -154,13 +154,15 @@ class Leasing:
             connection=caller.number,
             pid=caller.peer.pid,
             bounded_by=credential.bounded_by,
-            expires_at=self._terms.expiry(secret.name, ttl, credential.expires_at),
+            expires_at=0.0,
             key_expires_at=credential.expires_at,
             floor=credential.floor,
             backend=secret.backend,
             upstream=credential.upstream,
             max_ttl=secret.max_ttl,
         )
+        lease.expires_at = self._terms.expiry(ttl, lease)
+        return lease
 
     async def _audit(self, caller: Caller, lease: Lease) -> None:
         await self._parts.audit.record(

@@ -33,11 +33,19 @@ class Terms:
         policy = self._parts.policy.current()
         return policy.max_ttl(session.asker, name, name in session.approved)
 
-    def expiry(self, name: str, ttl: float, key_expires_at: float | None) -> float:
-        """Return when a lease ends: after its own time, and never after its key, or a stale one."""
-        served_until = self._parts.credentials.served_until(name)
-        ends = [each for each in (key_expires_at, served_until) if each is not None]
-        return min([self._parts.now() + ttl, *ends])
+    def expiry(self, ttl: float, lease: Lease) -> float:
+        """Take in until when a lease's key may be served, and return when the lease ends.
+
+        After its own time, and never after its key has died, or has become too old.
+
+        Args:
+            ttl: Its own time from now on, in seconds.
+            lease: What is known of its key; one that is not kept any more is as old as it was.
+        """
+        kept = self._parts.credentials.served_until(lease.secret, lease.version)
+        lease.served_until = lease.served_until if kept is None else kept
+        ends = [lease.key_expires_at, lease.served_until]
+        return min([self._parts.now() + ttl, *(each for each in ends if each is not None)])
 
     def lives_on(self, lease: Lease) -> bool:
         """Return whether there is time to use the lease's key before it dies."""
