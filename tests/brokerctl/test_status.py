@@ -17,6 +17,7 @@ STATUS = {
     "uptime": 61.5,
     "sessions": 1,
     "leases": 1,
+    "revoking": 0,
     "connections": 2,
     "store": {"exists": True, "locked": False, "master_key": "keyring", "damaged": None},
     "audit": {"seq": 1, "hash": "00"},
@@ -43,6 +44,7 @@ LEASE = {
     "expires_in": 899.9,
     "bounded_by": "broker",
 }
+_BACKEND_KEYS = ("state", "failures", "retry_in", "reason", "keys", "served_for")
 NO_IDENTITIES: dict[str, Any] = {"identities": [], "next": None}
 ALL: dict[str, Any] = {
     "identity.list": NO_IDENTITIES,
@@ -85,21 +87,33 @@ def test_status_says_that_a_broken_policy_grants_nothing(cli: CommandLine) -> No
 @pytest.mark.parametrize(
     ("health", "words"),
     [
-        (("closed", 0, None, ""), "ok"),
-        (("closed", 2, None, "h cannot be reached"), "2 failures in a row: h cannot be reached"),
-        (("open", 4, 61.2, "h is slow"), "away, asked again in 1m 1s: h is slow"),
-        (("half-open", 4, None, "h is slow"), "away, asked again with the next request: h is slow"),
+        (("closed", 0, None, "", 1, 61.2), "ok"),
+        (("closed", 2, None, "h is slow", 1, 61.2), "2 failures in a row: h is slow"),
+        (("open", 4, 61.2, "h is slow", 0, None),
+         "away, asked again in 1m 1s: h is slow; no key of it is kept"),
+        (("open", 4, 61.2, "h is slow", 2, 125.0),
+         "away, asked again in 1m 1s: h is slow; 2 keys served meanwhile for 2m 5s"),
+        (("half-open", 4, None, "h is slow", 1, None),
+         "away, asked again with the next request: h is slow; 1 key served meanwhile"),
     ],
-)
+)  # fmt: skip
 def test_status_of_a_backend(
-    cli: CommandLine, health: tuple[str, int, float | None, str], words: str
+    cli: CommandLine, health: tuple[str, int, float | None, str, int, float | None], words: str
 ) -> None:
-    state, failures, retry_in, reason = health
-    row = {"name": "corp", "state": state, "failures": failures, "retry_in": retry_in,
-           "reason": reason}  # fmt: skip
+    row = dict(zip(("name", *_BACKEND_KEYS), ("corp", *health), strict=True))
     cli.daemon({**ALL, "daemon.status": {**STATUS, "backends": [{**row, "later": 1}]}})
     assert re.search(rf"^corp +{words}$", cli.run("status").stdout, re.MULTILINE)
     assert json.loads(cli.run("status", "--json").stdout)["backends"] == [row]
+
+
+@pytest.mark.parametrize(
+    ("revoking", "words"), [(0, "1"), (2, "1, and 2 ended ones to be revoked at a backend")]
+)
+def test_status_says_what_is_still_to_be_revoked(
+    cli: CommandLine, revoking: int, words: str
+) -> None:
+    cli.daemon({**ALL, "daemon.status": {**STATUS, "revoking": revoking}})
+    assert re.search(rf"^leases +{words}$", cli.run("status").stdout, re.MULTILINE)
 
 
 def test_status_without_a_daemon_starts_none_and_ends_with_0(cli: CommandLine) -> None:

@@ -48,6 +48,7 @@ class Control:
             "uptime": round(parts.now() - facts.started, 1),
             "sessions": len(parts.sessions),
             "leases": len(parts.leases),
+            "revoking": len(parts.upstream),
             "connections": facts.connections(),
             "store": asdict(store),
             "audit": parts.audit_log.head._asdict(),
@@ -76,7 +77,19 @@ class Control:
     def _backends(self) -> list[dict[str, Any]]:
         now = self._parts.now()
         breakers = self._parts.breakers.items()
-        return [{"name": name, **asdict(each.health(now))} for name, each in breakers]
+        return [
+            {"name": name, **asdict(each.health(now)), **self._kept(name, now)}
+            for name, each in breakers
+        ]
+
+    def _kept(self, backend: str, now: float) -> dict[str, Any]:
+        """Return how many keys of a backend are kept, and for how long all are without it."""
+        kept = [each for _, each in self._parts.credentials.kept(backend)]
+        ends = [each.ends_at for each in kept if each.ends_at is not None]
+        return {
+            "keys": len(kept),
+            "served_for": round(min(ends) - now, 1) if ends else None,
+        }
 
     def _policy(self) -> dict[str, Any]:
         try:

@@ -14,10 +14,10 @@ from brokershim.client import Client
 from brokershim.paths import socket_path
 
 _KEYS = (
-    "pid", "version", "uptime", "connections", "leases", "store", "audit", "policy",
+    "pid", "version", "uptime", "connections", "leases", "revoking", "store", "audit", "policy",
     "config_changed", "backends", "protection",
 )  # fmt: skip
-_BACKEND_KEYS = ("name", "state", "failures", "retry_in", "reason")
+_BACKEND_KEYS = ("name", "state", "failures", "retry_in", "reason", "keys", "served_for")
 _SESSION_KEYS = ("session", "root", "program", "script", "project", "secrets", "leases")
 
 
@@ -29,11 +29,13 @@ def status(as_json: bool) -> None:
     Starts nothing, and ends with 0 whether a daemon runs or not; `brokerctl daemon status` ends
     with 5 if none does.
 
-    --json: {running, socket, pid, version, uptime, connections, leases, store, audit, policy,
-    config_changed, backends, protection, identities, sessions}; null where no daemon runs;
-    config_changed says that config.toml is no longer what the daemon read at its start; backends
-    is a list of {name, state, failures, retry_in, reason} with state closed, open or half-open;
-    identities is what `brokerctl whoami --json` shows; sessions is a list of {session, root,
+    --json: {running, socket, pid, version, uptime, connections, leases, revoking, store, audit,
+    policy, config_changed, backends, protection, identities, sessions}; null where no daemon runs;
+    config_changed says that config.toml is no longer what the daemon read at its start; revoking
+    is how many credentials of ended leases their backends have still to revoke; backends is a list
+    of {name, state, failures, retry_in, reason, keys, served_for} with state closed, open or
+    half-open, how many keys are kept, and for how many seconds they are served should it stay
+    away; identities is what `brokerctl whoami --json` shows; sessions is a list of {session, root,
     program, script, project, secrets, leases}.
     """
     client = running()
@@ -68,13 +70,15 @@ def _show(facts: dict[str, Any]) -> None:
             "policy": describe_policy(table(facts, "policy")),
             "audit": output.count(field(table(facts, "audit"), "seq", int), "event"),
             "protection": ", ".join(texts(facts, "protection")),
-            "leases": str(facts["leases"]),
+            "leases": describe_leases(facts),
         }
     )
     if stale.is_stale(facts):
         stale.say()
     if facts["backends"]:
-        rows = [(str(row["name"]), describe_backend(row)) for row in facts["backends"]]
+        rows = [
+            (str(row["name"]), describe_backend(row) + _meanwhile(row)) for row in facts["backends"]
+        ]
         output.table(("backend", "state"), rows, empty="no backends")
     if facts["identities"]:
         identities.show(facts["identities"])
@@ -99,6 +103,13 @@ def describe_policy(policy: dict[str, Any]) -> str:
     return output.count(field(policy, "grants", int), "grant")
 
 
+def describe_leases(facts: dict[str, Any]) -> str:
+    """Return how many leases there are, and what is left of those that are over."""
+    revoking = field(facts, "revoking", int)
+    left = f", and {output.count(revoking, 'ended one')} to be revoked at a backend"
+    return str(facts["leases"]) + (left if revoking else "")
+
+
 def describe_backend(backend: dict[str, Any]) -> str:
     """Return how a backend fares in a few words."""
     failures = output.count(field(backend, "failures", int), "failure")
@@ -112,6 +123,18 @@ def describe_backend(backend: dict[str, Any]) -> str:
             return f"{failures} in a row: {backend['reason']}"
         case _:
             return "ok"
+
+
+def _meanwhile(backend: dict[str, Any]) -> str:
+    """Return what is served of a backend while it is away, and for how long."""
+    if backend["state"] == "closed":
+        return ""
+    keys = field(backend, "keys", int)
+    if not keys:
+        return "; no key of it is kept"
+    served_for = backend.get("served_for")
+    until = "" if served_for is None else f" for {output.span(number(backend, 'served_for'))}"
+    return f"; {output.count(keys, 'key')} served meanwhile{until}"
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
