@@ -6,13 +6,12 @@ import contextlib
 import http.client
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Generator
 
-from bench.fifty import PROCESSES, SECRET
+from bench.atonce import at_once
 from bench.figures import Figure
 from brokershim.client import Client
 from demo.home import Home
@@ -38,6 +37,8 @@ organization_id = "{organization_id}"
 [secret."{secret}"]
 backend = "bench"
 """
+PROCESSES = 50
+SECRET = "anthropic/bench"  # noqa: S105  (a name)
 _POLICY = '[[grant]]\nsecrets = ["*"]\nunsafe_any_session = true\n'
 _USES = 50
 
@@ -50,7 +51,7 @@ def measure(_home: Home) -> list[Figure]:
         tokens = [identity.token(RULES["anthropic"].audience).value for _ in range(PROCESSES)]
         with _broker(endpoint, tokens[0]) as home:
             path = os.path.join(home.root, "run", "brokerctl", "broker.sock")
-            shared = _fifty("lease", path)
+            shared = at_once("lease", path, SECRET, PROCESSES)
             exchanges = endpoint.exchanges
             own = _each_its_own(home, endpoint, tokens)
             last, again = _revoked(path, endpoint)
@@ -83,15 +84,10 @@ def _broker(endpoint: TokenEndpoint, token: str) -> Generator[Home]:
 def _each_its_own(home: Home, endpoint: TokenEndpoint, tokens: list[str]) -> float:
     path = home.write("tokens", json.dumps(tokens))
     before = endpoint.exchanges
-    taken = _fifty("sdk", endpoint.base, path)
+    taken = at_once("sdk", endpoint.base, path, PROCESSES)
     if endpoint.exchanges - before != PROCESSES:
         raise RuntimeError("the SDKs did not make one exchange each")
     return taken
-
-
-def _fifty(*arguments: str) -> float:
-    command = [sys.executable, "-m", "bench.fifty", *arguments]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def _revoked(path: str, endpoint: TokenEndpoint) -> tuple[float, float]:

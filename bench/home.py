@@ -24,14 +24,21 @@ unsafe_any_session = true
 @contextlib.contextmanager
 def bench_home() -> Generator[Home]:
     """Yield a home whose broker runs and holds one secret; end and remove everything after."""
-    in_memory = os.path.isdir(_IN_MEMORY) and os.access(_IN_MEMORY, os.W_OK)
-    root = tempfile.mkdtemp(prefix="bench-", dir=_IN_MEMORY if in_memory else None)
-    home = Home(root)
-    try:
+    with home_in_memory() as home:
         home.write(".config/brokerctl/policy.toml", _POLICY)
         for done in (home.unlock(), home.run(f"brokerctl secret set {SECRET} --host {HOST}", KEY)):
             if done.status != 0:
                 raise RuntimeError(done.stderr)
+        yield home
+
+
+@contextlib.contextmanager
+def home_in_memory() -> Generator[Home]:
+    """Yield an empty home; end the broker that runs in it then, and remove everything after."""
+    in_memory = os.path.isdir(_IN_MEMORY) and os.access(_IN_MEMORY, os.W_OK)
+    root = tempfile.mkdtemp(prefix="bench-", dir=_IN_MEMORY if in_memory else None)
+    home = Home(root)
+    try:
         yield home
     finally:
         home.stop()

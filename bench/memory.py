@@ -21,11 +21,11 @@ def measure(home: Home) -> list[Figure]:
     client = Client(os.path.join(home.root, "run", "brokerctl", "broker.sock"))
     try:
         pid = client.call("daemon.status")["pid"]
-        idle, idle_note = _resident(pid)
+        idle, idle_note = resident(pid)
         client.call("session.open", program=sys.executable, env={"OPENAI_API_KEY": SECRET})
         for _ in range(LEASES):
             client.call("lease.acquire", secret=SECRET)
-        busy, busy_note = _resident(pid)
+        busy, busy_note = resident(pid)
     finally:
         client.close()
     each = f"{busy_note}, {(busy - idle) * _MB / LEASES:.0f} bytes a lease"
@@ -35,7 +35,7 @@ def measure(home: Home) -> list[Figure]:
     ]
 
 
-def _resident(pid: int) -> tuple[float, str]:
+def resident(pid: int) -> tuple[float, str]:
     """Return a process's resident memory in MB, and its proportional one as a note.
 
     The daemon is not dumpable: only root may see how much of it is shared. macOS does not tell.

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 from bench.figures import Figure, middle, spread
@@ -29,41 +29,47 @@ def measure(home: Home) -> list[Figure]:
     """Ask all three in turn, so that whatever else the machine does happens to all three."""
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         asks = {
-            "lease": stack.enter_context(_lease(home)),
+            "lease": stack.enter_context(lease(home, SECRET)),
             "echo": stack.enter_context(_echo(os.path.join(folder, "echo"))),
         }
         if shutil.which("ssh-agent"):
             asks["agent"] = stack.enter_context(_agent(os.path.join(folder, "agent")))
-        times: dict[str, list[float]] = {name: [] for name in asks}
-        for turn in range(ROUNDS + 1):
-            for name, ask in asks.items():
-                taken = [ask() for _ in range(CALLS)]
-                if turn > 0:  # the first round only warms up
-                    times[name] += taken
-    return _figures(times)
+        return _figures(asked_in_turn(asks))
+
+
+def asked_in_turn(asks: Mapping[str, Callable[[], float]]) -> dict[str, list[float]]:
+    """Ask each thing many times, a hundred times in a row; return the seconds of each."""
+    times: dict[str, list[float]] = {name: [] for name in asks}
+    for turn in range(ROUNDS + 1):
+        for name, ask in asks.items():
+            taken = [ask() for _ in range(CALLS)]
+            if turn > 0:  # the first round only warms up
+                times[name] += taken
+    return times
 
 
 def _figures(times: dict[str, list[float]]) -> list[Figure]:
-    figures = [_ratio("lease, to a bare asyncio echo", times, "echo", None)]
+    figures = [ratio("lease, to a bare asyncio echo", times, "echo", None)]
     if "agent" in times:
-        figures.insert(0, _ratio("lease, to ssh-agent's list", times, "agent", 4.0))
+        figures.insert(0, ratio("lease, to ssh-agent's list", times, "agent", 4.0))
     return figures
 
 
-def _ratio(name: str, times: dict[str, list[float]], other: str, target: float | None) -> Figure:
+def ratio(name: str, times: Mapping[str, list[float]], other: str, target: float | None) -> Figure:
+    """Return how long a lease takes, to how long something else does."""
     both = f"{spread(times['lease'], 1e6, 'us')} to {spread(times[other], 1e6, 'us')}"
     return Figure(name, middle(times["lease"]) / middle(times[other]), "x", target, both)
 
 
 @contextlib.contextmanager
-def _lease(home: Home) -> Generator[Callable[[], float]]:
+def lease(home: Home, secret: str) -> Generator[Callable[[], float]]:
     """Become the root of a session, and yield what leases once; the release is not counted."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(os.path.join(home.root, "run", "brokerctl", "broker.sock"))
-        session = {"program": sys.executable, "env": {"OPENAI_API_KEY": SECRET}}
+        session = {"program": sys.executable, "env": {"OPENAI_API_KEY": secret}}
         _call(connection, "hello", {"protocol": wire.PROTOCOL})
         _call(connection, "session.open", session)
-        request = _request("lease.acquire", {"secret": SECRET})
+        request = _request("lease.acquire", {"secret": secret})
 
         def ask() -> float:
             begun = time.perf_counter()
@@ -91,7 +97,7 @@ def _request(method: str, params: dict[str, Any]) -> bytes:
 def _agent(path: str) -> Generator[Callable[[], float]]:
     """Start an ssh-agent of our own, and yield what lists its keys once."""
     with _served(["ssh-agent", "-D", "-a", path], path) as connection:
-        yield lambda: _round_trip(connection, _LIST)
+        yield lambda: round_trip(connection, _LIST)
 
 
 @contextlib.contextmanager
@@ -99,7 +105,7 @@ def _echo(path: str) -> Generator[Callable[[], float]]:
     """Start a server that answers each line with the same line, and yield what asks it once."""
     with _served([sys.executable, "-m", "bench.roundtrip", path], path) as connection:
         line = _request("lease.acquire", {"secret": SECRET})
-        yield lambda: _round_trip(connection, line)
+        yield lambda: round_trip(connection, line)
 
 
 @contextlib.contextmanager
@@ -115,7 +121,8 @@ def _served(command: list[str], path: str) -> Generator[socket.socket]:
             server.terminate()
 
 
-def _round_trip(connection: socket.socket, request: bytes) -> float:
+def round_trip(connection: socket.socket, request: bytes) -> float:
+    """Send a request over a kept connection, and return the seconds until its answer is there."""
     begun = time.perf_counter()
     connection.sendall(request)
     connection.recv(_CHUNK)

@@ -65,8 +65,13 @@ def test_it_measures_everything_and_fails_at_no_figure() -> None:
         "shim, of each call of httpx",
         "fifty at once: exchanges",
         "fifty at once, to the vendor's SDK",
+        "a hundred at once: reads in Vault",
+        "lease of Vault's key, to `bao proxy`",
+        "`brokerctl run`, to `bao agent`",
+        "daemon's memory, to `bao agent`",
     ]
     values = {each["name"]: each["value"] for each in figures}
     assert values["fifty at once: exchanges"] == 1
+    assert values["a hundred at once: reads in Vault"] == 1
     assert values.pop("revoked, to its last use") >= 0
     assert all(value > 0 for value in values.values())
