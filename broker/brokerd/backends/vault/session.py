@@ -224,7 +224,7 @@ class Session:
 
     def _give_back(self, held: Held) -> None:
         """Revoke a token as the daemon stops, unless the next one goes on with it."""
-        if not held.auth.lasting:
+        if not (held.auth.lasting and self._is_of_now(held)):
             self._end(held)
 
     def _has_died(self, held: Held) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from brokerd.backends.vault.login.base import Auth
 from brokerd.backends.vault.session import Session
 from brokerd.backends.vault.tokens import Held
 from brokerd.backends.vault.upkeep import Upkeep
-from brokershim.errors import BackendUnavailable, LoginRequired, ServerDown
+from brokershim.errors import BackendRefused, BackendUnavailable, LoginRequired, ServerDown
 from tests.support.vault import Server
 from tests.support.vault_session import LoggedIn
 
@@ -154,6 +155,37 @@ def test_the_daemons_end_revokes_what_it_holds(vault_server: Server) -> None:
     assert len(login.logins.made) == 1
 
 
+def test_what_has_ended_already_is_given_back_too(vault_server: Server) -> None:
+    login = LoggedIn(vault_server)
+    vault_server.root.auth.token.revoke_accessor(login.use())
+    login.session.close()
+    assert login.session.revision() == ("alice", 0)
+
+
+def test_what_may_not_be_given_back_is_said_to_be(vault_server: Server) -> None:
+    policy = vault_server.policy({"auth/token/revoke-self": ["deny"]})
+    login = LoggedIn(vault_server, "default", policy)
+    login.use()
+    with pytest.raises(BackendRefused, match="revoking the login's token"):
+        login.session.close()
+    assert login.alive() == [True]
+
+
+def test_who_comes_as_a_login_has_just_ended_makes_no_other(
+    vault_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    login = LoggedIn(vault_server)
+    join = login.session._logging_in.join
+
+    def late(attempt: Callable[[], Held]) -> Held:
+        join(attempt)
+        return join(attempt)
+
+    monkeypatch.setattr(login.session._logging_in, "join", late)
+    login.use()
+    assert len(login.logins.made) == 1
+
+
 def test_a_login_that_is_under_way_at_the_end_leaves_nothing_behind(vault_server: Server) -> None:
     login, begun, closed = LoggedIn(vault_server), threading.Event(), threading.Event()
     errors: list[Exception] = []
@@ -261,4 +293,13 @@ def test_a_login_that_is_kept_outlives_the_daemon_and_not_the_logout(vault_serve
     again.call(lambda client: client.auth.token.lookup_self())
     method.who = 2
     again.tend()
+    assert login.alive() == [False]
+
+
+def test_nor_the_logout_that_the_daemons_end_comes_after(vault_server: Server) -> None:
+    login = LoggedIn(vault_server)
+    method, session = given(login, lasting=True)
+    session.call(lambda client: client.auth.token.lookup_self())
+    method.who = 2
+    session.close()
     assert login.alive() == [False]

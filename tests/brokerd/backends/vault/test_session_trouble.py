@@ -83,6 +83,21 @@ def test_a_dead_token_that_is_found_as_it_is_renewed_is_lost_too(vault_server: S
     assert len(login.logins.made) == 2
 
 
+def test_one_that_dies_at_its_end_while_it_is_used_is_not_lost(vault_server: Server) -> None:
+    login = LoggedIn(vault_server)
+    before = login.use()
+
+    def work(client: Any) -> object:
+        if len(login.logins.made) == 1:
+            vault_server.root.auth.token.revoke_accessor(before)
+            login.time.go_on(60)
+        return client.auth.token.lookup_self()
+
+    login.session.call(work)
+    assert len(login.logins.made) == 2
+    assert login.session.revision() == ("alice", 0)
+
+
 def test_where_the_role_is_gone_the_login_is_refused_until_it_is_back(vault_server: Server) -> None:
     login = LoggedIn(vault_server)
     login.use()

@@ -66,7 +66,7 @@ class Wrapping:
             raise self._opened(token)
         # Whoever opened the true one can wrap anything anew, but not at this path.
         found = text(part(answer, "data"), "creation_path")
-        if found.removeprefix(f"{vault.servers.namespace}/") != self._path:
+        if found != self._path:
             raise WrapOpened(
                 f"the wrapping token of {self._what} was made at {found or 'no path'}, and not at "
                 f"{self._path}: it was left unopened, and may have been put in another's place"
