@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from brokerd.identities.base import Login, PersonalAccount, Standing
+from brokerd.identities.base import Login, Standing
 from brokerd.identities.oidc import identity
+from brokerd.identities.oidc.identity import OidcIdentity
 from brokerd.table import Table
 
 RESOURCE = "https://api.example.com"
 
 
-def identity_at(issuer: str, client_id: str = "brokerctl", **more: object) -> PersonalAccount:
+def identity_at(issuer: str, client_id: str = "brokerctl", **more: object) -> OidcIdentity:
     """Return an identity of kind oidc as it is configured; it keeps its login in memory."""
     values = {"issuer": issuer, "client_id": client_id, "keep": "memory", **more}
     return identity.build("work", Table("config.toml", "identity.work", values))

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from brokerd.identities.base import PersonalAccount
+from brokerd.identities.oidc.identity import OidcIdentity
 from brokershim.errors import IdentityUnavailable, LoginRequired, ServerDown
 from tests.real.logins import identity_at, log_in
 from tests.support import canaille
@@ -28,7 +28,7 @@ def provider(tmp_path: Path) -> Iterator[Canaille]:
 
 
 @pytest.fixture
-def work(provider: Canaille, person: Person) -> PersonalAccount:
+def work(provider: Canaille, person: Person) -> OidcIdentity:
     """Log in to it."""
     work = identity_at(provider.url)
     login = work.login("browser")
@@ -37,7 +37,7 @@ def work(provider: Canaille, person: Person) -> PersonalAccount:
     return work
 
 
-def test_a_login_and_its_refresh(work: PersonalAccount, person: Person) -> None:
+def test_a_login_and_its_refresh(work: OidcIdentity, person: Person) -> None:
     assert work.standing().state == "ready"
     assert work.standing().subject == "ada@example.com"
     assert person.page.title().startswith("You are signed in")
@@ -47,7 +47,7 @@ def test_a_login_and_its_refresh(work: PersonalAccount, person: Person) -> None:
     assert work.standing().state == "ready"
 
 
-def test_a_logout_that_the_provider_does_not_hear_of(work: PersonalAccount) -> None:
+def test_a_logout_that_the_provider_does_not_hear_of(work: OidcIdentity) -> None:
     """It takes revocations from clients with a secret only, which none on a machine can have."""
     with pytest.raises(ServerDown, match="did not take the login back"):
         work.logout()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 
-from brokerd.identities.base import Login, Mode, PersonalAccount, Standing, Token
+from brokerd.identities.base import Login, Mode, Standing, Token
 from brokerd.identities.oidc import settings
 from brokerd.identities.oidc.browser import BrowserLogin
 from brokerd.identities.oidc.clocks import Clocks
@@ -19,7 +19,7 @@ from brokerd.identities.oidc.verify import Verifier
 from brokerd.table import Table
 
 
-def build(name: str, table: Table) -> PersonalAccount:
+def build(name: str, table: Table) -> OidcIdentity:
     """Return the identity that a table describes; it asks nobody yet.
 
     Raises:
