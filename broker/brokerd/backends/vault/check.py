@@ -8,7 +8,7 @@ from functools import partial
 
 from brokerd.backends.base import Finding
 from brokerd.backends.vault.capabilities import ROOT, allowed, lacking, rule
-from brokerd.backends.vault.dynamic import RENEW, REVOKE, REVOKE_ACCESSOR
+from brokerd.backends.vault.dynamic import LOOK_UP, RENEW, REVOKE, REVOKE_ACCESSOR
 from brokerd.backends.vault.mounts import Mounts
 from brokerd.backends.vault.session import Session
 from brokerd.backends.vault.terms import DynamicTerms, KvTerms, Terms
@@ -76,7 +76,7 @@ class Checks:
         # One that has none cannot be ended, or is not ours to end.
         paths = [] if accessor is None else [*_OWN]
         if any(isinstance(each, DynamicTerms) for each in self._terms):
-            paths += [REVOKE, RENEW]
+            paths += [REVOKE, RENEW, LOOK_UP]
             paths += [] if accessor is None else [REVOKE_ACCESSOR]
         return [_Need("", path, "update") for path in paths]
 

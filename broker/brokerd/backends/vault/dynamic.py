@@ -28,7 +28,7 @@ from brokershim.errors import (
     ServerDown,
 )
 
-REVOKE, RENEW = "sys/leases/revoke", "sys/leases/renew"
+REVOKE, RENEW, LOOK_UP = "sys/leases/revoke", "sys/leases/renew", "sys/leases/lookup"
 REVOKE_ACCESSOR = "auth/token/revoke-accessor"
 _LEASE, _ACCESSOR = "lease/", "accessor/"
 _OWN_FAULT = "internal error"

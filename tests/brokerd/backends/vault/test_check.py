@@ -48,6 +48,7 @@ def test_least_privilege_is_fine(vault_server: Server) -> None:
         "auth/token/revoke-accessor": ("", ("update",)),
         "sys/leases/revoke": ("", ("update",)),
         "sys/leases/renew": ("", ("update",)),
+        "sys/leases/lookup": ("", ("update",)),
     }
     assert not any(each.hint for each in found.values())
 
@@ -112,7 +113,10 @@ def test_a_batch_token_needs_no_leave_to_end_itself(vault_server: Server) -> Non
     pki = vault_server.pki()
     rules = {f"{pki}/issue/app": ["update"], "sys/leases/revoke": ["update"], **RENEWING}
     found = _found(vault_server, rules, {MADE: _dynamic(pki)}, type="batch")
-    assert set(found) == {f"{pki}/issue/app", "sys/leases/revoke", "sys/leases/renew"}
+    assert set(found) == {
+        f"{pki}/issue/app",
+        *(f"sys/leases/{each}" for each in ("revoke", "renew", "lookup")),
+    }
     assert {each.verdict for each in found.values()} == {"ok"}
 
 
