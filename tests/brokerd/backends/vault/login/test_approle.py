@@ -124,6 +124,7 @@ def test_one_whose_answer_was_lost_is_not_said_to_be_stolen(
     vault: Vault,
     keyring: MemoryKeyring,
     monkeypatch: pytest.MonkeyPatch,
+    *,
     sent: bool,
     said: str,
 ) -> None:
@@ -218,6 +219,26 @@ def test_without_a_keyring_it_is_kept_in_memory(
     with pytest.raises(IdentityUnavailable, match="no secret id") as missing:
         make(vault_server, at, secret_id_file=str(path)).login(vault)
     assert str(path) in missing.value.hint
+
+
+def test_what_a_person_gives_takes_the_place_of_what_was_in_memory_only(
+    vault_server: Server,
+    at: Mounted,
+    vault: Vault,
+    keyring: MemoryKeyring,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(*_: str) -> None:
+        raise OSError
+
+    method = make(vault_server, at)
+    method.enrol(vault_server.wrapped_secret_id(at))
+    with monkeypatch.context() as patch:
+        patch.setattr(keyring, "set_password", fails)
+        method.login(vault)
+    method.enrol(vault_server.wrapped_secret_id(at))
+    method.login(vault)
+    assert json.loads(keyring.entries[ENTRY])["secret_id"]
 
 
 def test_without_a_keyring_nobody_can_give_one(
