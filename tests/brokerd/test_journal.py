@@ -21,11 +21,15 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "state" / "journal.jsonl"
 
 
-def _pending(path: Path) -> list[str]:
-    """Return the leases that the next daemon would find."""
+def _entries(path: Path) -> list[JournalEntry]:
+    """Return what the next daemon would find."""
     found = Journal(str(path))
     found.close()
-    return [entry.lease for entry in found.pending()]
+    return found.pending()
+
+
+def _pending(path: Path) -> list[str]:
+    return [entry.lease for entry in _entries(path)]
 
 
 def test_what_is_opened_is_pending_until_it_is_closed(path: Path) -> None:
@@ -83,6 +87,32 @@ def test_a_lease_is_opened_once(path: Path) -> None:
     log.close()
 
 
+def test_what_is_known_better_takes_the_place_of_what_was_known(path: Path) -> None:
+    log = Journal(str(path))
+    log.opened("a", "vault", "accessor/1")
+    log.opened("b", "vault", "accessor/1")
+    log.amended("a", "lease/a")
+    entries = [JournalEntry("a", "vault", "lease/a"), JournalEntry("b", "vault", "accessor/1")]
+    assert log.pending() == entries
+    assert (log.holds("a"), log.holds("c")) == (True, False)
+    log.close()
+    again = Journal(str(path))
+    assert again.pending() == entries
+    again.closed("a")
+    again.close()
+    assert _pending(path) == ["b"]
+
+
+def test_only_what_is_open_can_be_amended(path: Path) -> None:
+    log = Journal(str(path))
+    log.opened("a", "vault", "x")
+    log.closed("a")
+    with pytest.raises(KeyError):
+        log.amended("a", "y")
+    log.close()
+    assert _pending(path) == []
+
+
 def test_any_text_can_be_an_id_but_not_one_without_end(path: Path) -> None:
     log = Journal(str(path))
     log.opened("a", "vault", "\ud800\n\x00🔑")
@@ -100,13 +130,14 @@ def test_the_journal_does_not_grow_with_what_is_closed(
     monkeypatch.setattr(journal, "_COMPACT_LINES", 10)
     monkeypatch.setattr("brokerd.linefile.sync_data", mock.Mock())
     log = Journal(str(path))
-    log.opened("kept", "vault", "x")
+    log.opened("kept", "vault", "risk")
+    log.amended("kept", "x")
     for number in range(100):
         log.opened(str(number), "vault", "y")
         log.closed(str(number))
         assert len(path.read_bytes().splitlines()) <= 12
     log.close()
-    assert _pending(path) == ["kept"]
+    assert _entries(path) == [JournalEntry("kept", "vault", "x")]
 
 
 def test_what_is_closed_is_dropped_at_the_next_start(path: Path) -> None:
@@ -122,21 +153,25 @@ def test_what_is_closed_is_dropped_at_the_next_start(path: Path) -> None:
 @pytest.mark.parametrize(
     ("step", "pending"),
     [
-        ("half of opened written", ["before"]),
-        ("opened written", ["before", "during"]),
-        ("opened synced", ["before", "during"]),
-        ("key given out", ["before", "during"]),
-        ("revoked upstream", ["before", "during"]),
-        ("half of closed written", ["before", "during"]),
-        ("closed", ["before"]),
-        ("compaction written", ["before"]),
-        ("compaction renamed", ["before"]),
-        ("compacted", ["before", "later"]),
+        ("half of opened written", ["upstream/before"]),
+        ("opened written", ["upstream/before", "risk/during"]),
+        ("opened synced", ["upstream/before", "risk/during"]),
+        ("half of amended written", ["upstream/before", "risk/during"]),
+        ("amended written", ["upstream/before", "upstream/during"]),
+        ("amended synced", ["upstream/before", "upstream/during"]),
+        ("key given out", ["upstream/before", "upstream/during"]),
+        ("revoked upstream", ["upstream/before", "upstream/during"]),
+        ("half of closed written", ["upstream/before", "upstream/during"]),
+        ("closed", ["upstream/before"]),
+        ("compaction written", ["upstream/before"]),
+        ("compaction renamed", ["upstream/before"]),
+        ("compacted", ["upstream/before", "upstream/later"]),
     ],
 )
 def test_a_kill_at_each_step_leaves_exactly_what_is_open(
     path: Path, step: str, pending: list[str]
 ) -> None:
     killed_at(step, CHILD, str(path))
-    assert _pending(path) == pending
-    assert _pending(path) == pending  # and the first look has changed nothing
+    found = _entries(path)
+    assert [entry.upstream for entry in found] == pending
+    assert _entries(path) == found  # the first look has changed nothing

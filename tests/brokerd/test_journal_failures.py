@@ -113,6 +113,31 @@ def test_an_opening_whose_sync_failed_is_not_pending(path: Path) -> None:
     assert _pending(path) == ["b"]
 
 
+@pytest.mark.parametrize("fails", ["brokerd.linefile.os.write", "brokerd.linefile.sync_data"])
+def test_an_amendment_that_is_not_on_disk_leaves_what_was_known(path: Path, fails: str) -> None:
+    _opened(path)
+    log = Journal(str(path))
+    with broken(fails), pytest.raises(AuditUnavailable):
+        log.amended("a", "better")
+    with pytest.raises(AuditUnavailable, match="over 16384 bytes"):
+        log.amended("a", "x" * 20_000)
+    assert log.pending() == [JournalEntry("a", "vault", "x"), JournalEntry("b", "vault", "y")]
+    log.closed("b")
+    log.close()
+    again = Journal(str(path))
+    assert again.pending() == [JournalEntry("a", "vault", "x")]
+    again.close()
+
+
+def test_a_torn_amendment_is_cut_off(path: Path) -> None:
+    _opened(path)
+    line = journal._opened_line(JournalEntry("a", "vault", "better"))
+    path.write_bytes(path.read_bytes() + line[:-5])
+    again = Journal(str(path))
+    assert again.pending()[0].upstream == "x"
+    again.close()
+
+
 def test_a_compaction_that_fails_keeps_the_old_file(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,7 +52,7 @@ class FakeBackend:
     max_staleness: float | None = None
     watch_seconds: float = 30.0
     failure: BrokerError | None = None
-    lost_answer: BrokerError | None = None
+    lost_answer: Exception | None = None
     revoke_failures: list[BrokerError] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)
     reading: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
