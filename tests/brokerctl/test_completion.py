@@ -47,9 +47,11 @@ def test_bash_completes_commands_and_options(cli: CommandLine) -> None:
 def test_names_come_from_the_running_daemon(cli: CommandLine) -> None:
     rows = [ROW, {**ROW, "name": "groq/dev"}]
     cli.daemon({"secret.list": {"secrets": rows, "next": None},
+                "backend.list": {"backends": [{"name": "corp"}], "next": None},
                 "lease.list": {"leases": [{"lease": "ab12"}], "next": None}})  # fmt: skip
     assert bash(cli, "brokerctl secret show o") == ["openai/dev"]
     assert bash(cli, "brokerctl revoke a") == ["ab12"]
+    assert bash(cli, "brokerctl backend check c") == ["corp"]
 
 
 def test_completing_starts_no_daemon(cli: CommandLine) -> None:
