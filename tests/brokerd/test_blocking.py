@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from unittest import mock
 
 import pytest
 
@@ -94,6 +96,30 @@ async def test_a_thread_is_free_when_its_call_ends_and_not_when_it_is_given_up(
     blocking._deadline = 5.0  # enough for the threads to end, however busy the machine is
     assert await blocking.run("quick", lambda: "again") == "again"
     blocking.close()
+
+
+@in_a_loop
+async def test_what_never_ran_for_want_of_a_thread_says_so(gate: threading.Event) -> None:
+    """So that nobody takes it for a request that a backend may have carried out."""
+    blocking, ran = Blocking(deadline=0.02), threading.Event()
+    work_for(1)
+    for _ in range(2):
+        with pytest.raises(BackendTimeout) as caught:
+            await blocking.run("hanging", gate.wait)
+        assert caught.value.details == {}
+    with pytest.raises(BackendTimeout) as caught:  # no place for the client
+        await blocking.run("third", ran.set)
+    assert caught.value.details == {"sent": False}
+    work_for(2)
+    with mock.patch.object(blocking, "_executor", ThreadPoolExecutor(1)) as pool:
+        pool.submit(gate.wait)
+        with pytest.raises(BackendTimeout) as caught:  # no thread for anybody
+            await blocking.run("fourth", ran.set)
+        assert caught.value.details == {"sent": False}
+        gate.set()
+        pool.shutdown()
+    blocking.close()
+    assert not ran.is_set()
 
 
 @in_a_loop

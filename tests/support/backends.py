@@ -27,12 +27,14 @@ class FakeBackend:
         floor: What each credential has as its floor, in seconds.
         exchanging: Whether each fetch makes a new key that dies by itself.
         risk: What ends all that is made; None where nothing does.
+        tells: Whether `revision` and `describe` tell of a rotation.
         max_staleness: How long a key is served after this was last heard, in seconds.
         watch_seconds: How often `newest` is called, in seconds.
         failure: What everything but `revoke` raises.
         lost_answer: What a fetch raises once its key is made.
         revoke_failures: What `revoke` raises, once each.
-        gate: While it is clear, a fetch that has read its key waits, and so does `revoke`.
+        gate: While it is clear, a fetch that has read its key waits, and so do `renew`, `newest`
+            and `revoke`.
         prepared: How often it was asked to prepare.
         live: What was made, and nothing has ended yet.
         renewals: What was renewed, and for how many seconds.
@@ -49,6 +51,7 @@ class FakeBackend:
     floor: float = 30.0
     exchanging: bool = False
     risk: str | None = "login-1"
+    tells: bool = True
     max_staleness: float | None = None
     watch_seconds: float = 30.0
     failure: BrokerError | None = None
@@ -79,7 +82,7 @@ class FakeBackend:
 
     def revision(self) -> Hashable:
         """Count the changes."""
-        return self.version
+        return self.version if self.tells else 0
 
     def key_of(self, name: str) -> Hashable:
         """Name the key that serves a secret."""
@@ -88,7 +91,7 @@ class FakeBackend:
     def describe(self, name: str) -> Secret:
         """Describe a secret."""
         self._check(name)
-        version = "" if self.exchanging else str(self.version)
+        version = "" if self.exchanging or not self.tells else str(self.version)
         return Secret(
             name, "", ("host",), "fake", self.max_ttl, version, self._bounded_by, self.delivery
         )
@@ -134,6 +137,7 @@ class FakeBackend:
 
     def renew(self, upstream: str, seconds: float) -> float:
         """Let a key live on."""
+        assert self.gate.wait(_SECONDS)
         if self.failure is not None:
             raise self.failure
         if upstream not in self.live:
@@ -145,8 +149,9 @@ class FakeBackend:
 
     def newest(self, name: str) -> str:
         """Return the version that a fetch would bring."""
-        self._check(name)
         self.looks += 1
+        assert self.gate.wait(_SECONDS)
+        self._check(name)
         return str(self.version)
 
     def _made(self, upstream: str) -> str:
