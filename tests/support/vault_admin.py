@@ -10,6 +10,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+from tests.support.daemon import wait_until
 from tests.support.vault_root import Root, hvac
 
 _numbers = itertools.count(1)
@@ -39,8 +40,10 @@ class Admin(Root):
         return mount
 
     def kv(self, version: int = 2) -> str:
-        """Mount a KV engine of a version, and return where."""
-        return self.engine("kv", options={"version": str(version)})
+        """Mount a KV engine of a version, and return where, once it serves."""
+        mount = self.engine("kv", options={"version": str(version)})
+        wait_until(lambda: self._serves(mount))
+        return mount
 
     def put(self, mount: str, path: str, **fields: Any) -> int:
         """Put a KV 2 secret, and return its new version."""
@@ -177,6 +180,14 @@ class Admin(Root):
             yield
         finally:
             self.delete(f"sys/quotas/rate-limit/{name}")
+
+    def _serves(self, mount: str) -> bool:
+        """Return whether a new KV engine is done with making itself one of version 2."""
+        try:
+            self.root.list(f"{mount}/metadata")
+        except hvac.exceptions.InvalidRequest:
+            return False
+        return True
 
     def _fresh(self, kind: str) -> str:
         return f"{kind}-{next(_numbers)}"
