@@ -219,8 +219,7 @@ def _left(lease: str, client: Any) -> int | None:
         found = client.sys.read_lease(lease)
     except hvac.exceptions.InvalidRequest:
         return None
-    left = number(part(found, "data"), "ttl")
-    return left if left is not None and left > 0 else None
+    return number(part(found, "data"), "ttl")
 
 
 def _revoke(lease: str, client: Any) -> None:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from brokerd.backends.vault import dynamic
 from brokerd.backends.vault.backend import VaultBackend
+from brokerd.backends.vault.client import Vault
+from brokerd.backends.vault.servers import Servers
+from brokerd.backends.vault.session import Session
+from brokerd.backends.vault.terms import DynamicTerms
 from brokerd.journal import Journal
 from brokerd.model import BoundedBy
 from brokershim import clock
@@ -16,6 +22,7 @@ from brokershim.errors import (
     BackendRefused,
     BackendUnavailable,
     LeaseNotFound,
+    NamespaceNotFound,
     NotFound,
     SecretNotFound,
     ServerDown,
@@ -23,7 +30,7 @@ from brokershim.errors import (
 from tests.support.daemon import wait_until
 from tests.support.postgres import Postgres, postgres
 from tests.support.vault import Server
-from tests.support.vaulted import ENDING, Vaulted, vaulted
+from tests.support.vaulted import ENDING, Fresh, Vaulted, read, vaulted
 
 NAME = "gateway/app"
 RENEWING = {"sys/leases/renew": ["update"], "sys/leases/lookup": ["update"]}
@@ -224,6 +231,65 @@ def test_no_key_lives_longer_than_the_login_it_was_made_under(
     made = _key(backend)
     assert made.expires_at - clock.now() <= 20
     backend.revoke(made.upstream)
+
+
+def test_another_login_does_not_let_it_live_longer(vault_server: Server, mount: str) -> None:
+    parts = _made(vault_server, mount, {**ENDING, **RENEWING}, ttl="20s", explicit_max_ttl="20s")
+    made = _key(parts.backend)
+    parts.method.terms = {"ttl": "10m"}
+    parts.session._live(other_than=parts.session._tokens.current)
+    assert len(parts.method.made) == 2
+    assert parts.backend.renew(made.upstream, 60) - clock.now() <= 20
+    parts.backend.revoke(made.upstream)
+
+
+def test_what_makes_a_key_is_asked_only_once(
+    vault_server: Server, mount: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def record(*_: Any, **how: Any) -> None:
+        asked.append(how)
+        raise ServerDown("it breaks off")
+
+    parts = _made(vault_server, mount)
+    monkeypatch.setattr(parts.session, "call", record)
+    with pytest.raises(ServerDown):
+        parts.backend.make(NAME, "accessor/a")
+    assert asked == [{"once": True, "under": "a"}]
+
+
+def test_parameters_go_where_the_method_wants_them() -> None:
+    calls: list[tuple[str, str, dict[str, Any]]] = []
+    adapter = SimpleNamespace(
+        get=lambda url, params: calls.append(("get", url, params)),
+        post=lambda url, json: calls.append(("post", url, json)),
+    )
+    parameters = {"name": "x", "ttl": 60, "force": True}
+    for method in ("read", "write"):
+        terms = read(
+            NAME,
+            engine="dynamic",
+            path="ssh/creds/my role",
+            field="key",
+            method=method,
+            parameters=parameters,
+        )
+        assert isinstance(terms, DynamicTerms)
+        dynamic._make(terms, SimpleNamespace(adapter=adapter))
+    assert calls == [
+        ("get", "/v1/ssh/creds/my%20role", {"name": "x", "ttl": "60", "force": "true"}),
+        ("post", "/v1/ssh/creds/my%20role", parameters),
+    ]
+
+
+def test_a_namespace_that_is_not_there_is_named(vault_server: Server, mount: str) -> None:
+    terms = read(NAME, **_secret(mount))
+    method = Fresh(vault_server, ["default"])
+    session = Session(Vault("corp", Servers((vault_server.url,), "nobody")), method)
+    backend = VaultBackend("corp", session, method, {NAME: terms}, 30.0)
+    with pytest.raises(NamespaceNotFound):
+        backend.fetch(NAME)
 
 
 def test_a_batch_token_makes_keys_too(vault_server: Server, mount: str) -> None:

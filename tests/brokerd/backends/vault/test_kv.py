@@ -100,6 +100,15 @@ def test_a_deleted_version_can_come_back(
     assert backend.newest(NAME) == "3"
 
 
+def test_metadata_tell_of_what_is_destroyed(
+    vault_server: Server, mount: str, rules: dict[str, list[str]]
+) -> None:
+    backend, _ = _kv(vault_server, rules, mount)
+    _versions(vault_server, mount, "destroy", 3)
+    with pytest.raises(SecretDestroyed):
+        backend.newest(NAME)
+
+
 def test_a_version_that_is_to_be_deleted_later_still_lives(
     vault_server: Server, mount: str, rules: dict[str, list[str]]
 ) -> None:
