@@ -38,14 +38,15 @@ def test_what_was_leased_before_a_power_cut_is_ended_after_it(server: Server) ->
     assert parts.backend.fetch(STATIC).value == b"sk-of-the-vault"
     made, login = parts.backend.fetch(MADE), parts.backend.revision()
     (lease,) = server.leases(f"{pki}/")
-    assert made.upstream == f"lease/{lease}"
+    upstream = f"lease/{lease}"
+    assert made.upstream == upstream
 
     server.process.kill()
     with pytest.raises(ServerDown) as away:
         parts.backend.fetch(STATIC)
     assert not isinstance(away.value, ServerSealed)
     with pytest.raises(ServerDown):
-        parts.backend.revoke(made.upstream)
+        parts.backend.revoke(upstream)
 
     server.restart()
     for ask in (parts.backend.fetch, parts.backend.newest, parts.backend.prepare):
@@ -55,7 +56,7 @@ def test_what_was_leased_before_a_power_cut_is_ended_after_it(server: Server) ->
 
     server.unseal()
     assert parts.backend.fetch(STATIC).value == b"sk-of-the-vault"
-    parts.backend.revoke(made.upstream)
+    parts.backend.revoke(upstream)
     assert server.leases(f"{pki}/") == []
     # Raft keeps tokens, too: nobody had to log in anew, so no lease ended for it.
     assert parts.backend.revision() == login
