@@ -16,8 +16,8 @@ from brokershim.errors import BrokerError, IdentityUnavailable, LoginRefused, Lo
 _EACH_SECONDS = 10.0
 """How long one question waits: Ctrl-C is heard at once, a daemon that is gone as soon."""
 _IF_IT_FAILS = (
-    "If the page shows an error, press Ctrl-C, and look at client_id in config.toml and at the "
-    "redirect URIs that the provider has for it."
+    "If the page shows an error, press Ctrl-C, and look at client_id, in config.toml or at your "
+    "Vault, and at the redirect URIs that the provider has for it."
 )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -51,7 +52,8 @@ class Loopback:
 
     Args:
         port: Which; 0 for one that the system chooses.
-        host: The name that a browser comes here by.
+        host: The name that a browser comes here by. By ``localhost`` it may look at ::1 first, so
+            that port is held, too; nobody answers there, and the browser goes on to this one.
 
     Raises:
         OSError: Something else listens there.
@@ -61,6 +63,11 @@ class Loopback:
         self._socket = socket.create_server(("127.0.0.1", port))
         self._socket.setblocking(False)
         self.port: int = self._socket.getsockname()[1]
+        try:
+            self._guard = _held(self.port) if host == "localhost" else None
+        except OSError:
+            self._socket.close()
+            raise
         self.authority = f"{host}:{self.port}"
         self._reading: dict[asyncio.StreamWriter, None] = {}
         self._answering: set[asyncio.Task[None]] = set()
@@ -88,6 +95,8 @@ class Loopback:
     def close(self) -> None:
         """Listen no more; does nothing the second time."""
         self._socket.close()
+        if self._guard is not None:
+            self._guard.close()
 
     async def _connected(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: Answer
@@ -142,6 +151,26 @@ class Loopback:
         if words[0] != "GET":
             return pages.WRONG_METHOD
         return _split(words[1], port)
+
+
+def _held(port: int) -> socket.socket | None:
+    """Take a port of ::1, and answer nobody; None where this machine has no ::1.
+
+    Another user of this machine would otherwise take it, and have the person's browser. Without
+    SO_REUSEADDR, or they could still (socket(7)).
+    """
+    try:
+        guard = socket.socket(socket.AF_INET6)
+    except OSError:
+        return None
+    try:
+        guard.bind(("::1", port))
+    except OSError as error:
+        guard.close()
+        if error.errno == errno.EADDRINUSE:
+            raise
+        return None
+    return guard
 
 
 def _hosts(fields: list[str]) -> list[str]:

@@ -121,3 +121,25 @@ def test_a_connection_that_stalls_is_closed(
         patch.setattr(loopback, "SECONDS", 0.0)
         with started.connect() as connection:
             assert _ended(connection)
+
+
+def test_nobody_else_gets_who_looks_for_localhost_at_another_address() -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:  # no gap, even in CI: nobody can wait there
+        pytest.skip("this machine has no ::1")
+    waiting_there = loopback.Loopback(0, "localhost")
+    theirs = socket.socket(socket.AF_INET6)
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with theirs:
+        with pytest.raises(OSError, match="in use"):
+            theirs.bind(("::1", waiting_there.port))
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("::1", waiting_there.port), timeout=5)
+        with socket.create_connection(("localhost", waiting_there.port), timeout=5):
+            pass
+        waiting_there.close()
+        theirs.bind(("::1", waiting_there.port))
+        with pytest.raises(OSError, match="in use"):
+            loopback.Loopback(waiting_there.port, "localhost")
+    loopback.Loopback(waiting_there.port, "localhost").close()  # and nothing was left open

@@ -131,6 +131,17 @@ def test_without_a_key_it_says_what_to_do(method: Certificate) -> None:
     assert "brokerctl backend enrol corp < key.pem" in refused.value.hint
 
 
+def test_a_login_says_what_is_wrong_with_the_proof(
+    tmp_path: Path, keyring: MemoryKeyring, server: Server, trusting: Mounted
+) -> None:
+    method = make(tmp_path, auth_mount=trusting.mount)
+    with pytest.raises(IdentityUnavailable, match="no private key"):
+        method.login(vault_of(server))
+    keyring.refuse = OSError("locked")
+    with pytest.raises(KeyringUnavailable):
+        method.login(vault_of(server))
+
+
 def test_a_key_is_kept_and_nothing_beside_it(method: Certificate, keyring: MemoryKeyring) -> None:
     before = method.revision()
     method.enrol(MINE.key + MINE.certificate)
