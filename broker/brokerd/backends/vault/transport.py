@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 
 class Order:
-    """In which order servers are asked: the one that served last comes first.
+    """In which order servers are asked: the one that served last comes first, if any did.
 
     Args:
         addresses: Their URLs, in the order of the configuration.
@@ -51,12 +51,8 @@ class Order:
         first = self._first  # another thread may change it
         return [*self._addresses[first:], *self._addresses[:first]]
 
-    def served(self, address: str) -> None:
-        """Begin with this one from now on."""
-        self._first = self._addresses.index(address)
-
     def failed(self, address: str) -> None:
-        """Begin with the one after it from now on."""
+        """Begin with the one after it from now on, until that fails, too."""
         self._first = (self._addresses.index(address) + 1) % len(self._addresses)
 
 
@@ -105,7 +101,6 @@ class Transport(BaseAdapter):
         for address, left, share in self._turns(until):
             found = self._ask(address, request, left, share)
             if not isinstance(found, Lost):
-                self._order.served(address)
                 return found
             lost[urlsplit(address).netloc] = found
             self._order.failed(address)

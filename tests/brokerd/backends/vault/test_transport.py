@@ -172,6 +172,7 @@ def test_nor_is_what_makes_something_repeated(first: Provider, second: Provider)
     assert _error(_read, first.url, second.url, once=True).details["sent"] is True
     assert len(first.asked) == 1
     assert second.asked == []
+    assert _error(_read, _gone(), first.url, once=True).details["sent"] is True
 
 
 def test_one_that_breaks_off_may_have_had_it(first: Provider, second: Provider) -> None:
@@ -183,10 +184,27 @@ def test_one_that_breaks_off_may_have_had_it(first: Provider, second: Provider) 
     assert second.asked == []
 
 
+@pytest.fixture
+def longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave time for an answer, though the machine may be busy."""
+    monkeypatch.setattr(transport, "TOTAL_SECONDS", 2 * SECONDS)
+
+
+@pytest.mark.usefixtures("longer")
 def test_one_that_hangs_leaves_the_next_its_time(hanging: BareServer, second: Provider) -> None:
     started = time.monotonic()
     assert _read(f"http://{hanging.host}", second.url)["data"]
     assert time.monotonic() - started < SECONDS + 5
+
+
+@pytest.mark.usefixtures("longer")
+def test_what_must_not_be_repeated_has_all_the_time_there_is(second: Provider) -> None:
+    def slowly(_: Asked) -> Answer:
+        time.sleep(SECONDS)  # more than the share of one of four servers
+        return FOUND
+
+    second.reply = slowly
+    assert _write(second.url, *(f"http://127.0.0.1:{port}" for port in (1, 2, 3)))["data"]
 
 
 def test_what_hangs_is_not_repeated_where_that_may_do_harm(
@@ -201,9 +219,19 @@ def test_what_hangs_is_not_repeated_where_that_may_do_harm(
     assert len(second.asked) == hanging.connections == 1
 
 
+@pytest.mark.usefixtures("longer")
 def test_a_handshake_that_hangs_sent_nothing(second: Provider) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         assert _write(f"https://127.0.0.1:{silent.getsockname()[1]}", second.url)["data"]
+
+
+def test_after_one_that_hangs_there_is_no_second_round(
+    hanging: BareServer, second: Provider
+) -> None:
+    second.reply = lambda _: SEALED
+    error = _error(_read, f"http://{hanging.host}", second.url)
+    assert type(error) is ServerDown
+    assert hanging.connections == len(second.asked) == 1
 
 
 def test_all_that_hang_are_over_in_time(hanging: BareServer) -> None:
@@ -291,6 +319,7 @@ def test_what_is_wrong_with_all_of_them_is_the_kind(first: Provider, second: Pro
     error = _error(_read, first.url, second.url)
     assert isinstance(error, ServerSealed)
     assert error.hint == ServerSealed.hint
+    assert len(first.asked) == len(second.asked) == 1  # it will not be over in a moment
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -355,7 +384,7 @@ def test_no_variable_decides_where_it_goes(
     second: Provider, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
     (tmp_path / ".vault-token").write_text("a-token-of-the-environment")
-    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login me password a-token-too")
+    (tmp_path / ".netrc").write_text("default login me password a-token-too")
     elsewhere = _gone()
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("VAULT_TOKEN", "a-token-of-the-environment")
