@@ -283,3 +283,20 @@ async def test_the_end_waits_for_what_is_under_way_and_not_for_ever(tmp_path: Pa
         scene.end("x")
         await scene.upstream.settle(0.05)
         assert scene.pending() == ["x"]
+
+
+@in_a_loop
+async def test_once_closed_it_begins_nothing_and_leaves_it_to_the_next_start(
+    tmp_path: Path,
+) -> None:
+    async with _scene(tmp_path) as scene:
+        scene.clock.patience = 1
+        scene.backend.revoke_failures = [_AWAY]
+        for name in "xy":
+            scene.made(name)
+        scene.end("x")
+        await until(lambda: scene.clock.slept != [])
+        await scene.upstream.close(0)
+        scene.end("y")
+        await until(lambda: len(scene.upstream) == 0)
+        assert (scene.pending(), scene.backend.revoked) == (["x", "y"], [])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from unittest import mock
 
 import pytest
@@ -175,19 +176,20 @@ async def test_a_key_that_was_replaced_while_it_was_asked_about_ends_nothing(
 ) -> None:
     async with inner_daemon(granted, _watched()) as inner:
         client = await inner.holder()
-        reported = await client.lease()
-        inner.backend.gate.clear()
-        inner.now += _WATCH
-        await until(lambda: inner.backend.looks == 1)
-        await client.call("lease.report", lease=reported, status=401)
-        acquiring = asyncio.create_task(client.lease())
-        await inner.is_fetching()
-        with mock.patch.object(inner.backend, "newest", return_value="0"):
-            inner.backend.rotate()  # so what the look brings is not what is held
-            inner.backend.gate.set()
-            lease = await acquiring
-        await until(lambda: not inner.daemon._made.watching._under_way)
-        assert lease not in inner.endings()
+        reported, answer = await client.lease(), threading.Event()
+
+        def newest(_: str) -> str:
+            assert answer.wait(5)
+            return "2"
+
+        with mock.patch.object(inner.backend, "newest", side_effect=newest) as asked:
+            inner.now += _WATCH
+            await until(lambda: asked.called)
+            await client.call("lease.report", lease=reported, status=401)
+            lease = await client.lease()
+            answer.set()
+            await until(lambda: not inner.daemon._made.watching._under_way)
+        assert await client.call("lease.renew", lease=lease)
 
 
 @in_a_loop
