@@ -127,22 +127,10 @@ class DynamicSecrets:
         work, what = partial(_make, terms), f"having {terms.secret.name} made at {terms.path}"
         try:
             return self._session.call(work, what, once=True, under=accessor)
-        except NotFound as error:
-            if type(error) is not NotFound:
+        except (NotFound, ServerDown) as error:
+            failure = _meant(terms, error)
+            if failure is None:
                 raise
-            failure: BrokerError = SecretNotFound(
-                f"{terms.secret.name} is not in {self._name}: there is nothing at {terms.path}",
-                hint="correct `path` in its table in config.toml",
-            )
-        except ServerDown as error:
-            reason = str(error.details.get("reason", ""))
-            if not reason or _OWN_FAULT in reason:
-                raise
-            failure = BackendUnavailable(
-                f"{terms.path} of {self._name} makes no key of {terms.secret.name}: {reason}",
-                hint="see at the server why that engine fails, or what it makes its keys in",
-                details={"sent": False},
-            )
         raise failure
 
     def _lease_of(self, terms: DynamicTerms, answer: object) -> str:
@@ -165,7 +153,7 @@ class DynamicSecrets:
         self._take_back(terms, lease)
         fault = "is no text" if terms.field in fields else f"is not among the {len(fields)}"
         raise SecretNotFound(
-            f"the field {terms.field} of {terms.secret.name} {fault} that {terms.path} answers",
+            f"the field {terms.field} of {terms.secret.name} {fault} in what {terms.path} answers",
             hint="correct `field` in its table in config.toml",
         )
 
@@ -189,6 +177,23 @@ class DynamicSecrets:
     def _give_back(self, lease: str) -> None:
         self._session.call(partial(_revoke, lease), "ending a lease")
         self._under.pop(lease, None)
+
+
+def _meant(terms: DynamicTerms, error: NotFound | ServerDown) -> BrokerError | None:
+    """Return what an error means for a key; None where it means what it says."""
+    name, reason = terms.secret.name, str(error.details.get("reason", ""))
+    if type(error) is NotFound:
+        return SecretNotFound(
+            f"{name} is not in {terms.secret.backend}: there is nothing at {terms.path}",
+            hint="correct `path` in its table in config.toml",
+        )
+    if isinstance(error, NotFound) or not reason or _OWN_FAULT in reason:
+        return None
+    return BackendUnavailable(
+        f"{terms.path} of {terms.secret.backend} makes no key of {name}: {reason}",
+        hint="see at the server why that engine fails, or what it makes its keys in",
+        details={"sent": False},
+    )
 
 
 def _make(terms: DynamicTerms, client: Any) -> object:

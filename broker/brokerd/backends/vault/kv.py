@@ -72,16 +72,20 @@ class KvSecrets:
         """
         if not self._mounts.keeps_versions(terms.mount):
             return self._read(terms).version
+        return self._told_by_metadata(terms) or self._read(terms).version
+
+    def _told_by_metadata(self, terms: KvTerms) -> str | None:
+        """Return the newest version; None where metadata cannot tell, or may not be read."""
         asked = terms.place, self._session.revision()
-        if asked not in self._without_metadata:
-            try:
-                found = self._call(terms, partial(_metadata, terms))
-                return _newest(terms, found) or self._read(terms).version
-            except BackendRefused:
-                # Not again, as long as it is this login: each refusal is one more alarm for who
-                # watches the server's audit.
-                self._without_metadata.add(asked)
-        return self._read(terms).version
+        if asked in self._without_metadata:
+            return None
+        try:
+            return _newest(terms, self._call(terms, partial(_metadata, terms)))
+        except BackendRefused:
+            # Not again, as long as it is this login: each refusal is one more alarm for who watches
+            # the server's audit.
+            self._without_metadata.add(asked)
+        return None
 
     def _read(self, terms: KvTerms) -> _Found:
         if self._mounts.keeps_versions(terms.mount):
