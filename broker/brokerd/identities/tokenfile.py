@@ -128,7 +128,7 @@ def _text(path: str, data: bytes) -> str:
         return data.decode("ascii").strip()
     except UnicodeDecodeError:
         raise IdentityUnavailable(
-            f"the token in {path} is not a signed JWT", hint="see what writes it"
+            f"what stands in {path} is no token", hint="see what writes it"
         ) from None
 
 

@@ -10,7 +10,6 @@ The token before lives on until it dies, since what was made under it dies with 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from brokerd.backends.vault.client import Vault, hvac
@@ -151,11 +150,11 @@ class Session:
         held = self._tokens.current
         if held is not None and not self._is_of_now(held):
             self._tokens.leave(held)
-        for each in self._tokens.leaving:
-            self._end(each)
         held = self._tokens.current
         if held is not None and held.due_at is not None and held.due_at <= self._now():
             self._prolong(held)
+        for each in self._tokens.leaving:  # last: it may be refused, again and again
+            self._end(each)
 
     def close(self) -> None:
         """Revoke every token of ours that no later daemon goes on with; nobody is logged in then.
@@ -205,9 +204,6 @@ class Session:
         if not self._tokens.take(held, self._now()):
             self._give_back(held)
             raise BackendUnavailable("the daemon is stopping", hint="try again")
-        if auth.ours and self._upkeep.is_dead(held):  # it is not: so it may not look itself up
-            held = replace(held, looks=False)
-            self._tokens.renewed(held)
         return held
 
     def _prolong(self, held: Held) -> None:

@@ -24,13 +24,11 @@ class Held:
         auth: What the server said of it.
         basis: The login method's revision as it was made.
         since: When its end was last learnt, in seconds of `brokershim.clock.now`.
-        looks: Whether it may look itself up; one that may not cannot tell whether it lives.
     """
 
     auth: Auth
     basis: Hashable
     since: float
-    looks: bool = True
 
     @property
     def due_at(self) -> float | None:

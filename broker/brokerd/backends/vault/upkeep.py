@@ -16,6 +16,7 @@ from brokershim.errors import BackendRefused
 _REFUSED: Any = (hvac.exceptions.Forbidden, hvac.exceptions.InvalidRequest)
 _REVOKE_ACCESSOR = "auth/token/revoke-accessor"
 _ENOUGH = {"update", "root"}
+_OPEN_TO_ALL = "/v1/sys/internal/ui/mounts"
 
 
 class Upkeep:
@@ -36,16 +37,13 @@ class Upkeep:
         """Return whether the server does not know a token any more.
 
         A refusal alone does not tell: it is the same 403 for a token that is dead and for one
-        that may not do what it is used for. Each may look itself up, by the policy ``default``.
+        that may not do what it is used for. By the policy ``default`` each may look itself up; one
+        without it may still ask what is mounted, as every token may that lives.
         """
-        if not held.looks:
-            return False
+        client = self._vault.client(held.auth.token)
+        questions = (client.auth.token.lookup_self, lambda: client.adapter.get(_OPEN_TO_ALL))
         with translated("looking up the login's token"):
-            try:
-                self._vault.client(held.auth.token).auth.token.lookup_self()
-            except hvac.exceptions.Forbidden:
-                return True
-        return False
+            return all(_is_refused(each) for each in questions)
 
     def renewed(self, held: Held) -> Held | None:
         """Return a token with what its life is now; None where it cannot be renewed."""
@@ -78,6 +76,14 @@ class Upkeep:
         if refusal is not None and not self.is_dead(held):
             with translated("revoking the login's token"):
                 raise refusal
+
+
+def _is_refused(question: Callable[[], object]) -> bool:
+    try:
+        question()
+    except hvac.exceptions.Forbidden:
+        return True
+    return False
 
 
 def end_others(client: Any, accessor: str) -> None:

@@ -62,14 +62,29 @@ def test_what_only_is_not_allowed_ends_no_login(vault_server: Server) -> None:
     assert login.session.revision() == ("alice", 0)
 
 
-def test_nor_where_the_token_may_not_even_look_itself_up(vault_server: Server) -> None:
-    policy = vault_server.policy({"secret/data/a": ["read"]})
-    login = LoggedIn(vault_server, policy, token_no_default_policy=True)
+@pytest.fixture
+def blind(vault_server: Server) -> LoggedIn:
+    """Log in with tokens that may not even look themselves up."""
+    policy = vault_server.policy({"sys/mounts": ["read"]})
+    return LoggedIn(vault_server, policy, token_no_default_policy=True)
+
+
+def test_nor_where_the_token_may_not_even_look_itself_up(blind: LoggedIn) -> None:
     for _ in range(2):
         with pytest.raises(BackendRefused):
-            read(login, "sys/policies/acl/root")
-    assert len(login.logins.made) == 1
-    assert login.session.revision() == ("alice", 0)
+            read(blind, "sys/policies/acl/root")
+    assert len(blind.logins.made) == 1
+    assert blind.session.revision() == ("alice", 0)
+
+
+def test_and_such_a_one_is_known_to_be_dead_where_it_is(
+    vault_server: Server, blind: LoggedIn
+) -> None:
+    for _ in range(2):
+        blind.session.call(lambda client: client.read("sys/mounts"))
+        vault_server.root.auth.token.revoke(blind.logins.made[-1].token)
+    assert len(blind.logins.made) == 2
+    assert blind.session.revision() == ("alice", 1)
 
 
 def test_a_dead_token_that_is_found_as_it_is_renewed_is_lost_too(vault_server: Server) -> None:

@@ -103,7 +103,7 @@ class SecretIds:
         """Return what stands in the file; once opened, it is gone."""
         if self._file is None or not os.path.lexists(self._file):
             return None
-        return tokenfile.read_own(self._file)
+        return tokenfile.read_own(self._file) or None
 
     def _kept(self) -> Kept:
         if self._unsaved is not None:

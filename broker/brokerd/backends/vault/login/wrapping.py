@@ -79,6 +79,6 @@ class Wrapping:
                 hint="destroy that secret id at the server, and have another one wrapped",
             )
         return WrapOpened(
-            f"the wrapping token of {self._what} is not good any more: it was opened by somebody "
-            "else, or its time was over before it got here"
+            f"the wrapping token of {self._what} is not good: it was opened by somebody else, its "
+            "time was over before it got here, or it never was one"
         )

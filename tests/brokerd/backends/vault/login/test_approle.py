@@ -201,6 +201,20 @@ def test_a_newer_file_takes_the_place_of_what_was_kept(
     assert keyring.entries[ENTRY] != before
 
 
+def test_an_empty_file_is_none(
+    vault_server: Server, at: Mounted, vault: Vault, keyring: MemoryKeyring, tmp_path: Path
+) -> None:
+    path = written(tmp_path, "")
+    method = make(vault_server, at, secret_id_file=str(path))
+    with pytest.raises(IdentityUnavailable, match="has no secret id"):
+        method.login(vault)
+    written(tmp_path, vault_server.wrapped_secret_id(at))
+    method.login(vault)
+    written(tmp_path, "")
+    assert vault_server.lives(method.login(vault).token)
+    assert keyring.entries
+
+
 def test_without_a_keyring_it_is_kept_in_memory(
     vault_server: Server,
     at: Mounted,

@@ -8,9 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from brokerd.backends.vault.client import Vault
+from brokerd.backends.vault.client import Vault, hvac
 from brokerd.backends.vault.login import jwt, kubernetes
 from brokerd.backends.vault.login.jwt import SignedToken
+from brokerd.backends.vault.login.proof import prove
 from brokerd.table import Table
 from brokershim import clock
 from brokershim.errors import BackendRefused, ConfigError, LoginRequired, NamespaceNotFound
@@ -117,6 +118,15 @@ def test_a_mount_that_is_not_there_is_no_secret_that_is_missing(
 ) -> None:
     with pytest.raises(BackendRefused, match="at auth/nowhere"):
         replace(method, mount="nowhere").login(vault_of(vault_server))
+
+
+def test_nor_where_the_server_answers_404(vault_server: Server) -> None:
+    def show(_: object) -> object:
+        raise hvac.exceptions.InvalidPath(errors=["no handler for route"])
+
+    with pytest.raises(BackendRefused, match="no handler for route") as refused:
+        prove(vault_of(vault_server), "nowhere", show, "mount it", clock.now)
+    assert refused.value.hint == "mount it"
 
 
 def test_it_logs_in_within_a_namespace(vault_server: Server, method: SignedToken) -> None:
