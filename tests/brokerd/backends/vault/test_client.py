@@ -80,7 +80,8 @@ def test_a_secret_is_read(vault_server: Server, kv: str) -> None:
 @pytest.mark.parametrize("token", [None, "hvs.of-nobody", "s.of-nobody"])
 def test_without_a_good_token_none_is(vault_server: Server, kv: str, token: str | None) -> None:
     error = _error(BackendRefused, _read, vault_at(vault_server.url), token, kv)
-    assert error.message == f"reading {kv}/llm/openai: permission denied"
+    assert error.message.startswith(f"reading {kv}/llm/openai: ")
+    assert "permission denied" in error.message
 
 
 def test_without_the_right_neither(vault_server: Server, kv: str) -> None:

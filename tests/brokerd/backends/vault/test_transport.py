@@ -14,6 +14,8 @@ import pytest
 
 from brokerd.backends.vault import transport
 from brokerd.backends.vault.faults import translated
+from brokerd.blocking import DEADLINE_SECONDS
+from brokerd.roundtrip import TOTAL_SECONDS
 from brokershim.errors import (
     BackendTimeout,
     BackendUnavailable,
@@ -111,6 +113,10 @@ def test_a_request_goes_out_as_it_should(second: Provider) -> None:
         "x-vault-request": "true",
         "x-vault-token": TOKEN,
     }
+
+
+def test_a_login_and_a_request_are_over_before_nobody_waits_any_more() -> None:
+    assert 2 * TOTAL_SECONDS < DEADLINE_SECONDS
 
 
 def test_without_a_token_none_goes_out(second: Provider) -> None:
@@ -247,7 +253,9 @@ def test_all_that_hang_are_over_in_time(hanging: BareServer) -> None:
     assert hanging.connections == other.connections == 1
 
 
-def test_one_that_drips_is_given_up() -> None:
+def test_one_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "TOTAL_SECONDS", SECONDS / 3)
+
     def drip(talking: socket.socket) -> None:
         talking.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 900000\r\n\r\n")
         while not server.over.wait(0.02):
