@@ -14,6 +14,7 @@ from brokerd.backends.vault.session import Session
 from brokerd.backends.vault.terms import DynamicTerms, KvTerms, Terms
 from brokershim.errors import BackendRefused, SecretNotFound
 
+_LIST = "list"
 _OWN = ("auth/token/renew-self", "auth/token/revoke-self")
 _AS_GOOD = {"update": "create"}
 """What an engine may ask for in the place of the other, and is no more."""
@@ -26,12 +27,12 @@ class _Need:
     Attributes:
         subject: The secret that needs it; empty for the login itself.
         path: Where.
-        capability: What is needed.
+        capability: What is needed; None for a folder, where nothing is.
     """
 
     subject: str
     path: str
-    capability: str
+    capability: str | None
 
 
 class Checks:
@@ -63,14 +64,16 @@ class Checks:
         needs += login
         paths = [each.path for each in needs]
         found = self._session.call(partial(allowed, paths=paths), "asking what the token may do")
-        return [*findings, *(_finding(each, found[each.path]) for each in needs)]
+        asked = (_finding(each, found[each.path]) for each in needs)
+        return [*findings, *(each for each in asked if each is not None)]
 
     def _of_static(self, terms: KvTerms) -> list[_Need]:
         name, mount = terms.secret.name, terms.mount
-        if not self._mounts.keeps_versions(mount):
-            return [_Need(name, terms.place, "read")]
-        parts = ("data", "metadata")
-        return [_Need(name, f"{mount}/{part}/{terms.path}", "read") for part in parts]
+        paths = [terms.place]
+        if self._mounts.keeps_versions(mount):
+            paths = [f"{mount}/{part}/{terms.path}" for part in ("data", "metadata")]
+        folder = paths[-1].rpartition("/")[0] + "/"
+        return [*(_Need(name, path, "read") for path in paths), _Need(name, folder, None)]
 
     def _of_the_login(self, accessor: str | None) -> list[_Need]:
         # One that has none cannot be ended, or is not ours to end.
@@ -85,22 +88,32 @@ def _of_dynamic(terms: DynamicTerms) -> _Need:
     return _Need(terms.secret.name, terms.path, "update" if terms.method == "write" else "read")
 
 
-def _finding(need: _Need, found: frozenset[str]) -> Finding:
+def _finding(need: _Need, found: frozenset[str]) -> Finding | None:
+    """Return what is to be said of a path; None where that is nothing."""
+    if need.capability is None:
+        return _of_a_folder(need, found)
     lacks = lacking(found, [need.capability])
     fitting = {need.capability, _AS_GOOD.get(need.capability)}
     beyond = tuple(sorted(found - fitting))
-    return Finding(
-        need.subject, need.path, tuple(sorted(found)), lacks, beyond, _hint(need, lacks, beyond)
-    )
+    has, hint = tuple(sorted(found)), _hint(need.path, need.capability, lacks, beyond)
+    return Finding(need.subject, need.path, has, lacks, beyond, hint)
 
 
-def _hint(need: _Need, lacks: tuple[str, ...], beyond: tuple[str, ...]) -> str:
+def _of_a_folder(need: _Need, found: frozenset[str]) -> Finding | None:
+    """Return a finding where the names of all that is beside a secret can be listed."""
+    if _LIST not in found:
+        return None
+    hint = f'take "{_LIST}" out of its policy there: keys are asked for by their paths'
+    return Finding(need.subject, need.path, tuple(sorted(found)), (), (_LIST,), hint)
+
+
+def _hint(path: str, needed: str, lacks: tuple[str, ...], beyond: tuple[str, ...]) -> str:
     if lacks:
-        return f"add to the policy of its role: {rule(need.path, lacks)}"
+        return f"add to the policy of its role: {rule(path, lacks)}"
     if ROOT in beyond:
         return "it may do everything there is: log in with a role that has a policy of its own"
     if beyond:
-        return f"enough is: {rule(need.path, [need.capability])}"
+        return f"enough is: {rule(path, [needed])}"
     return ""
 
 

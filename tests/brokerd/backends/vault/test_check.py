@@ -103,6 +103,20 @@ def test_what_is_too_much_is_named(vault_server: Server, more: list[str]) -> Non
     assert found.hint == f'enough is: path "{found.path}" {{ capabilities = ["read"] }}'
 
 
+@pytest.mark.parametrize(("version", "part"), [(1, ""), (2, "metadata/")])
+def test_who_may_list_what_is_beside_a_secret_may_too_much(
+    vault_server: Server, version: int, part: str
+) -> None:
+    mount = vault_server.kv(version)
+    folder = f"{mount}/{part}llm/"
+    rules = {f"{mount}/*": ["read"], folder: ["list"]}
+    found = _found(vault_server, rules, {STATIC: _kv(mount)})
+    assert (found[folder].subject, found[folder].beyond) == (STATIC, ("list",))
+    assert {each.verdict for path, each in found.items() if path != folder} == {"ok"}
+    top = {STATIC: {**_kv(mount), "path": "openai"}}
+    assert f"{mount}/{part}" in _found(vault_server, {f"{mount}/*": ["read", "list"]}, top)
+
+
 def test_create_is_not_more_than_update(vault_server: Server) -> None:
     pki = vault_server.pki()
     rules = {f"{pki}/issue/app": ["create", "update"], **ENDING, **RENEWING}
