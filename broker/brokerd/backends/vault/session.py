@@ -189,8 +189,8 @@ class Session:
         return held.basis == self._method.revision()
 
     def _of(self, accessor: str) -> Held:
-        held = self._tokens.find(accessor)
-        if held is None or held.is_over(self._now()):
+        held = self._tokens.to_use(accessor)
+        if held is None or held.is_over(self._now()) or not self._is_of_now(held):
             raise self._ended()
         return held
 
@@ -211,10 +211,11 @@ class Session:
             self._tokens.drop(held)  # who asks next logs in anew
             return
         newer = self._upkeep.renewed(held)
-        if newer is not None and newer.gained_on(held):
-            self._tokens.renewed(newer)
-            return
-        if newer is None and self._upkeep.is_dead(held):
+        if newer is not None:
+            self._tokens.renewed(newer)  # in any case: it may be less than it was
+            if newer.gained_on(held):
+                return
+        elif self._upkeep.is_dead(held):
             self._has_died(held)
         self._live(other_than=held)
 

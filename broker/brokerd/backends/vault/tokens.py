@@ -155,6 +155,11 @@ class Tokens:
         with self._lock:
             return next((each for each in self._all() if each.auth.accessor == accessor), None)
 
+    def to_use(self, accessor: str) -> Held | None:
+        """Return the token of an accessor, if it is one that lives on."""
+        found = self.find(accessor)
+        return None if found is None or found in self.leaving else found
+
     def close(self) -> list[Held]:
         """Take no more tokens, and return all that are held."""
         with self._lock:

@@ -52,9 +52,20 @@ def test_one_that_does_not_get_longer_is_had_anew_and_the_old_one_lives_on(
     assert login.session.revision() == ("alice", 0)
     old = login.session.expires_at(before)
     assert old is not None
-    assert old - login.time() == pytest.approx(15, abs=2)
+    assert old - login.time() == pytest.approx(20, abs=2)
     login.session.close()
     assert login.alive() == [False, False]
+
+
+def test_one_that_a_renewal_makes_shorter_is_known_to_be(vault_server: Server) -> None:
+    login = LoggedIn(vault_server)
+    before = login.use()
+    login.time.go_on(41)
+    login.limit("5s")
+    login.session.tend()
+    old = login.session.expires_at(before)
+    assert old is not None
+    assert old - login.time() == pytest.approx(5, abs=2)
 
 
 def test_a_periodic_one_is_renewed_for_ever(vault_server: Server) -> None:
@@ -169,6 +180,25 @@ def test_what_may_not_be_given_back_is_said_to_be(vault_server: Server) -> None:
     with pytest.raises(BackendRefused, match="revoking the login's token"):
         login.session.close()
     assert login.alive() == [True]
+
+
+def test_one_that_cannot_be_revoked_does_not_keep_another_from_being_renewed(
+    vault_server: Server,
+) -> None:
+    policy = vault_server.policy({"auth/token/revoke-self": ["deny"]})
+    login = LoggedIn(vault_server, "default", policy)
+    login.use()
+    login.logins.who = "bob"
+    login.use()
+    login.time.go_on(45)
+    with pytest.raises(BackendRefused):
+        login.session.tend()
+    ends = login.session.expires_at()
+    assert ends is not None
+    assert ends - login.time() == pytest.approx(60, abs=2)
+    login.time.go_on(30)  # by now the first one is over, which is as good
+    login.session.tend()
+    assert login.session.due_at() == pytest.approx(login.time() + 10, abs=2)
 
 
 def test_who_comes_as_a_login_has_just_ended_makes_no_other(

@@ -162,6 +162,32 @@ def test_what_is_made_under_a_token_is_made_under_that_or_not_at_all(vault_serve
         read(login, "auth/token/lookup-self", under=accessor)
 
 
+def test_nothing_is_made_under_who_has_logged_out(vault_server: Server) -> None:
+    login = LoggedIn(vault_server)
+    accessor = login.session.risk()
+    login.logins.who = "bob"
+    for _ in range(2):
+        with pytest.raises(BackendUnavailable, match="has just ended"):
+            read(login, "auth/token/lookup-self", under=accessor)
+        login.use()
+
+
+def test_nothing_is_made_under_one_that_is_being_revoked(
+    vault_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise ServerDown("it is away")
+
+    login = LoggedIn(vault_server)
+    accessor = login.session.risk()
+    assert accessor is not None
+    monkeypatch.setattr("brokerd.backends.vault.upkeep.Upkeep.end", fails)
+    with pytest.raises(ServerDown):
+        login.session.revoke_accessor(accessor)
+    with pytest.raises(BackendUnavailable, match="has just ended"):
+        read(login, "auth/token/lookup-self", under=accessor)
+
+
 def test_the_token_before_goes_on_to_do_what_was_begun_under_it(vault_server: Server) -> None:
     login = LoggedIn(vault_server, token_type="service", token_max_ttl="60s")
     accessor = login.session.risk()
