@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from brokerd.backends.vault.reply import part, text
 from brokerd.backends.vault.session import Session
-from brokershim.errors import SecretNotFound
+from brokershim.errors import SecretNotFound, ServerDown
 
 _KV = ("kv", "generic")
 """Its types; the second is its name before Vault 0.8."""
@@ -32,6 +32,7 @@ class Mounts:
         Raises:
             SecretNotFound: There is no KV engine.
             BackendRefused: The token may do nothing there; or there is nothing.
+            ServerDown: The server answers what it must not.
             BrokerError: As `Session.call`.
         """
         found = self._known.get(mount)
@@ -46,6 +47,8 @@ class Mounts:
     def _ask(self, mount: str) -> bool:
         found = part(self._session.call(partial(_mount, mount), f"finding {mount}"), "data")
         path, kind = text(found, "path").strip("/"), text(found, "type")
+        if not path:
+            raise ServerDown(f"{self._name} does not say what {mount} is")
         if path != mount:
             raise SecretNotFound(
                 f"{mount} is no mount of {self._name}", hint=f'set mount = "{path}" in config.toml'
