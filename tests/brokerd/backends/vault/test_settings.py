@@ -155,6 +155,13 @@ def test_it_can_do_all_that_a_backend_may() -> None:
     assert not is_enrolled(file)
 
 
+def test_a_person_logs_in_to_the_backend_itself() -> None:
+    backend = _built({**BACKEND, "login": "oidc"}, KV)
+    assert has_account(backend)
+    assert backend.account.name == "corp"
+    assert not is_enrolled(backend)
+
+
 def test_a_name_that_it_does_not_have_is_not_found() -> None:
     backend = _built(BACKEND, KV)
     for look in (backend.describe, backend.fetch, backend.newest):
