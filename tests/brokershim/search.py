@@ -15,6 +15,9 @@ from typing import Any
 from tests.support.heap import holders_of
 
 
+_PLANTED = "planted to be found:"
+
+
 class Kept(logging.Handler):
     """Everything that the app was shown: log records, answers, exceptions."""
 
@@ -36,7 +39,8 @@ class Kept(logging.Handler):
         sys.stdout.flush()
         of_process().close()
         needle = sys.stdin.readline().strip()[::-1]
-        found = holders_of(needle)
-        planted = [f"a key, {needle}, that was planted"]
-        control = holders_of(planted[0])
-        print(json.dumps({"found": found, "control": len(control), **more}))
+        planted = [f"{_PLANTED} {needle}"]
+        holders = holders_of(needle)  # once for both: with LiteLLM there are a million objects
+        found = [line for line in holders if _PLANTED not in line]
+        print(json.dumps({"found": found, "control": len(holders) - len(found), **more}))
+        del planted

@@ -130,9 +130,10 @@ from brokershim.holder import of_process
 mirrored = of_process()._leases["openai/dev"].value[::-1]
 of_process().close()  # the one place where a key may stand; all else must not keep it
 gc.collect()
-found = holders_of(mirrored[::-1])
-planted = [mirrored[::-1]]
-print("FOUND", json.dumps([found, len(holders_of(mirrored[::-1]))]))
+planted = ["planted to be found: " + mirrored[::-1]]
+holders = holders_of(mirrored[::-1])  # once for both: there are a million objects
+found = [line for line in holders if "planted to be found: " not in line]
+print("FOUND", json.dumps([found, len(holders) - len(found)]))
 """
 
 
