@@ -14,7 +14,6 @@ from typing import Any
 
 from tests.support.heap import holders_of
 
-
 _PLANTED = "planted to be found:"
 
 
