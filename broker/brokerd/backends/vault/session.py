@@ -65,7 +65,7 @@ class Session:
         refusal: Exception | None = None
         with translated(what):
             try:
-                return work(self._vault.client(held.auth.token, once=once))
+                return work(self._upkeep.client(held, once=once))
             except hvac.exceptions.Forbidden as error:
                 refusal = error
         # After the handler: what goes wrong now must not carry the server's answer along.
@@ -77,7 +77,7 @@ class Session:
             raise self._ended()
         held = self._live()
         with translated(what):
-            return work(self._vault.client(held.auth.token, once=once))
+            return work(self._upkeep.client(held, once=once))
 
     def risk(self) -> str | None:
         """Return the accessor of a token that lives, logged in if need be.

@@ -33,6 +33,18 @@ class Upkeep:
     def __init__(self, vault: Vault, method: Method, now: Callable[[], float]) -> None:
         self._vault, self._method, self._now = vault, method, now
 
+    def client(self, held: Held, *, once: bool = False) -> Any:
+        """Return an `hvac.Client` that acts with a token, with the proof that it was had with.
+
+        The server may want a certificate of everybody, and not only of who logs in with one.
+
+        Args:
+            held: The token.
+            once: As with `Vault.client`.
+        """
+        prove = self._method.prove if proves(self._method) else None
+        return self._vault.client(held.auth.token, once=once, prove=prove)
+
     def is_dead(self, held: Held) -> bool:
         """Return whether the server does not know a token any more.
 
@@ -40,7 +52,7 @@ class Upkeep:
         that may not do what it is used for. By the policy ``default`` each may look itself up; one
         without it may still ask what is mounted, as every token may that lives.
         """
-        client = self._vault.client(held.auth.token)
+        client = self.client(held)
         questions = (client.auth.token.lookup_self, lambda: client.adapter.get(_OPEN_TO_ALL))
         with translated("looking up the login's token"):
             return all(_is_refused(each) for each in questions)
@@ -50,11 +62,9 @@ class Upkeep:
         if not held.auth.renewable:
             return None
         asked_at, increment = self._now(), f"{held.auth.ttl:.0f}s"
-        prove = self._method.prove if proves(self._method) else None
         with translated("renewing the login's token"):
             try:
-                client = self._vault.client(held.auth.token, prove=prove)
-                answer: object = client.auth.token.renew_self(increment=increment)
+                answer: object = self.client(held).auth.token.renew_self(increment=increment)
             except _REFUSED:
                 return None
         return held.with_life_of(auth_of(answer, asked_at), asked_at)
@@ -69,7 +79,7 @@ class Upkeep:
             return
         with translated("revoking the login's token"):
             try:
-                self._vault.client(auth.token).auth.token.revoke_self()
+                self.client(held).auth.token.revoke_self()
             except hvac.exceptions.Forbidden as error:
                 refusal = error
         # After the handler: what goes wrong now must not carry the server's answer along.
