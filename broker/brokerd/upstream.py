@@ -18,6 +18,9 @@ from brokershim.errors import AuditUnavailable, BrokerError
 
 _FIRST_RETRY_SECONDS = 1.0
 _LAST_RETRY_SECONDS = 60.0
+_AT_ONCE = 8
+"""Revocations under way at one backend: the leases of one that hangs, however many there were, must
+not take every thread of the daemon."""
 _log = logging.getLogger(__name__)
 
 
@@ -42,6 +45,7 @@ class Upstream:
         self._journal = journal
         self._audit = audit
         self._blocking = blocking
+        self._places = {name: asyncio.Semaphore(_AT_ONCE) for name in backends}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -123,7 +127,8 @@ class Upstream:
             _log.warning("lease %s: backend %s is not configured any more", lease_id, backend)
             return False
         try:
-            await self._blocking.run(f"backend {backend}", known.revoke, upstream)
+            async with self._places[backend]:
+                await self._blocking.run(f"backend {backend}", known.revoke, upstream)
             self._journal.closed(lease_id)
             await self._audit.record("upstream.revoked", lease=lease_id, backend=backend)
         except AuditUnavailable as error:

@@ -19,7 +19,7 @@ from brokerd.journal import Journal
 from brokerd.upstream import Upstream
 from brokershim.errors import AuditUnavailable, BackendTimeout, BackendUnavailable
 from tests.support.backends import FakeBackend
-from tests.support.serving import in_a_loop, until
+from tests.support.serving import in_a_loop, settle, until
 
 _AWAY = BackendUnavailable("away")
 
@@ -49,6 +49,7 @@ class _Scene:
     upstream: Upstream
     clock: _Clock
     backend: FakeBackend
+    blocking: Blocking
     log: AuditLog = field(repr=False)
 
     def made(self, lease: str, backend: str = "fake") -> None:
@@ -75,7 +76,7 @@ async def _scene(folder: Path, *, deadline: float = 5.0) -> AsyncGenerator[_Scen
     with mock.patch.object(module, "asyncio", clock):
         upstream = Upstream({"fake": backend}, journal, audit, blocking)
         try:
-            yield _Scene(folder, journal, audit, upstream, clock, backend, log)
+            yield _Scene(folder, journal, audit, upstream, clock, backend, blocking, log)
         finally:
             for task in upstream._tasks:
                 task.cancel()
@@ -205,6 +206,21 @@ async def test_one_that_fails_holds_up_no_other(tmp_path: Path) -> None:
             scene.end(name)
         await until(lambda: len(scene.backend.revoked) == 2)
         await until(lambda: len(scene.pending()) == 1)
+
+
+@in_a_loop
+async def test_many_at_a_backend_that_hangs_leave_the_daemon_its_threads(tmp_path: Path) -> None:
+    async with _scene(tmp_path, deadline=2.0) as scene:
+        scene.backend.gate.clear()
+        names = [str(number) for number in range(100)]
+        for name in names:
+            scene.made(name)
+            scene.end(name)
+        await settle()
+        assert await scene.blocking.run("another backend", lambda: "its key") == "its key"
+        scene.backend.gate.set()
+        await scene.upstream.settle(5)
+        assert len(scene.backend.revoked) == len(names)
 
 
 @in_a_loop
