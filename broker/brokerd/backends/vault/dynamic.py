@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Callable, Hashable
 from functools import partial
 from typing import Any
@@ -13,6 +14,7 @@ from urllib.parse import quote
 
 from brokerd.backends.vault.capabilities import allowed, lacking, rule
 from brokerd.backends.vault.client import hvac
+from brokerd.backends.vault.leaseid import lease_in
 from brokerd.backends.vault.reply import number, part, text
 from brokerd.backends.vault.session import Session
 from brokerd.backends.vault.terms import DynamicTerms, Scalar
@@ -35,8 +37,6 @@ _OWN_FAULT = "internal error"
 """What Vault says where something of its own failed, such as the line in its audit about a lease
 that is made already. Any other failure is that of an engine, which has then made nothing; to end a
 whole login for it would let one database that is away end the keys of all others."""
-_LONGEST_ID = 2048
-"""Characters of a lease's id: its engine's path, its role, and 24 more."""
 
 
 class DynamicSecrets:
@@ -52,6 +52,7 @@ class DynamicSecrets:
         self._name, self._session, self._now = name, session, now
         self._may_end: Hashable = None
         self._under: dict[str, str | None] = {}
+        self._lock = threading.Lock()
 
     def prepare(self) -> str | None:
         """Return what ends all that is made from now on; see `MintingBackend.prepare`.
@@ -82,8 +83,8 @@ class DynamicSecrets:
         accessor = None if risk is None else risk.removeprefix(_ACCESSOR)
         asked_at = self._now()
         answer = self._ask(terms, accessor)
-        lease = self._lease_of(terms, answer)
-        self._under[lease] = accessor
+        lease = lease_in(answer, terms)
+        self._take_in(terms, lease, accessor)
         return Credential(
             self._value(terms, lease, answer),
             secrets.token_hex(4),
@@ -133,17 +134,17 @@ class DynamicSecrets:
                 raise
         raise failure
 
-    def _lease_of(self, terms: DynamicTerms, answer: object) -> str:
-        lease = text(answer, "lease_id")
-        if not lease:
+    def _take_in(self, terms: DynamicTerms, lease: str, accessor: str | None) -> None:
+        """Refuse a lease that is there already: the end of one of its holders would be both's."""
+        with self._lock:
+            known = lease in self._under
+            self._under.setdefault(lease, accessor)
+        if known:
             raise BackendRefused(
-                f"nothing would end a key of {terms.secret.name}: {terms.path} makes no lease",
-                hint="PKI: set generate_lease = true in its role; a KV secret: leave `engine` out",
+                f"{terms.path} of {self._name} makes no key of its own for each lease",
+                hint="something before the server repeats its answers: name the server itself in "
+                "config.toml",
             )
-        if len(lease) > _LONGEST_ID or not (lease.isascii() and lease.isprintable()):
-            # It could not be written down. What `prepare` returned ends it.
-            raise ServerDown(f"{terms.path} of {self._name} makes a lease whose id is none")
-        return lease
 
     def _value(self, terms: DynamicTerms, lease: str, answer: object) -> bytes:
         fields = part(answer, "data")

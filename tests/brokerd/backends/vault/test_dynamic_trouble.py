@@ -91,6 +91,39 @@ def test_an_id_that_cannot_be_written_down_is_refused(
         parts.backend.make(NAME, "accessor/a")
 
 
+@pytest.mark.parametrize("where", ["", "pki/issue/app", "issue/app", "sue/app", "pki/issue"])
+def test_a_lease_of_another_path_is_not_ours_to_end(
+    vault_server: Server, mount: str, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = vault_made.made(vault_server, mount, secret={"path": "db/pki/issue/app"})
+    asked: list[object] = []
+
+    def answer(*_: Any, **how: Any) -> dict[str, Any]:
+        asked.append(how)
+        return {"lease_id": f"{where}/of-somebody", "data": {}, "lease_duration": 60}
+
+    monkeypatch.setattr(parts.session, "call", answer)
+    ours = where in ("pki/issue/app", "issue/app")  # below one namespace, or two
+    with pytest.raises(SecretNotFound if ours else ServerDown) as caught:
+        parts.backend.make(NAME, "accessor/a")
+    assert ours or "a lease of another path" in caught.value.message
+    assert len(asked) == (2 if ours else 1)
+
+
+def test_a_lease_that_another_has_is_refused_and_not_ended(
+    vault_server: Server, mount: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = vault_made.made(vault_server, mount)
+    risk = parts.backend.prepare(NAME) or ""
+    first, call = parts.backend.make(NAME, risk), parts.session.call
+    again = {"lease_id": (first.upstream or "").removeprefix("lease/"), "lease_duration": 60}
+    monkeypatch.setattr(parts.session, "call", lambda *_, **__: again)
+    with pytest.raises(BackendRefused, match="no key of its own"):
+        parts.backend.make(NAME, risk)
+    monkeypatch.setattr(parts.session, "call", call)
+    assert first.upstream in vault_made.leases(vault_server, mount)
+
+
 @pytest.mark.parametrize("reason", ["", "internal error", "1 error occurred: * internal error"])
 def test_a_server_that_fails_itself_may_have_made_a_key(
     vault_server: Server, mount: str, reason: str, monkeypatch: pytest.MonkeyPatch
