@@ -9,7 +9,7 @@ from typing import Any
 from brokerd.backends.vault import terms
 from brokerd.backends.vault.backend import VaultBackend
 from brokerd.backends.vault.client import Vault
-from brokerd.backends.vault.login.answers import auth_of
+from brokerd.backends.vault.login.auth import auth_of
 from brokerd.backends.vault.login.base import Auth
 from brokerd.backends.vault.servers import Servers
 from brokerd.backends.vault.session import Session

@@ -8,7 +8,7 @@ from typing import Any
 
 from brokerd.backends.vault.client import Vault, hvac
 from brokerd.backends.vault.faults import translated
-from brokerd.backends.vault.login.answers import auth_of
+from brokerd.backends.vault.login.auth import auth_of
 from brokerd.backends.vault.login.base import Method, proves
 from brokerd.backends.vault.tokens import Held
 from brokershim.errors import BackendRefused

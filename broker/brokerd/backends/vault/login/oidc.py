@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from brokerd.backends.vault.client import Vault, hvac
 from brokerd.backends.vault.faults import translated
-from brokerd.backends.vault.login.answers import auth_of, looked_up
+from brokerd.backends.vault.login.auth import auth_of, looked_up
 from brokerd.backends.vault.login.base import Auth
 from brokerd.backends.vault.login.browsing import Door
 from brokerd.backends.vault.login.enrolled import Enrolled

@@ -7,7 +7,7 @@ from typing import Any
 
 from brokerd.backends.vault.client import Vault
 from brokerd.backends.vault.faults import translated
-from brokerd.backends.vault.login.answers import auth_of
+from brokerd.backends.vault.login.auth import auth_of
 from brokerd.backends.vault.login.base import Auth
 from brokershim.errors import BackendRefused, NamespaceNotFound, NotFound
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Mapping
 from brokerd.backends.vault.client import Vault, hvac
 from brokerd.backends.vault.faults import translated
 from brokerd.backends.vault.login import helper
-from brokerd.backends.vault.login.answers import looked_up
+from brokerd.backends.vault.login.auth import looked_up
 from brokerd.backends.vault.login.base import Auth
 from brokerd.backends.vault.login.enrolled import Enrolled
 from brokerd.backends.vault.login.settings import absolute_path

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from brokerd.backends.vault.login.answers import auth_of, looked_up
+from brokerd.backends.vault.login.auth import auth_of, looked_up
 from brokerd.backends.vault.login.base import Auth
 from brokershim.errors import ServerDown
 
@@ -66,6 +66,8 @@ def test_an_empty_accessor_is_none() -> None:
         {"auth": {**LOGIN, "client_token": 7}},
         {"auth": {**LOGIN, "accessor": 7}},
         {"auth": {**LOGIN, "lease_duration": "60"}},
+        {"auth": {**LOGIN, "lease_duration": None}},
+        {"auth": {"client_token": "s.token", "accessor": "a"}},
         {"auth": {**LOGIN, "lease_duration": True}},
         {"auth": {**LOGIN, "lease_duration": -1}},
     ],
@@ -76,7 +78,7 @@ def test_what_no_vault_answers_is_no_login(answer: object) -> None:
     assert "s.token" not in refused.value.message
 
 
-@pytest.mark.parametrize("answer", [{}, {"data": {**LOOKUP, "ttl": None}}])
+@pytest.mark.parametrize("answer", [{}, {"data": {}}, {"data": {**LOOKUP, "ttl": None}}])
 def test_nor_is_it_a_lookup(answer: object) -> None:
     with pytest.raises(ServerDown, match="as no Vault does"):
         looked_up(answer, "s.token", 0.0)

@@ -54,7 +54,7 @@ def looked_up(answer: object, token: str, asked_at: float) -> Auth:
         token=token,
         accessor=_optional(found, "accessor"),
         expires_at=None if endless else asked_at + left,
-        ttl=_seconds(found, "period") or _seconds(found, "creation_ttl"),
+        ttl=_seconds(found, "period", 0) or _seconds(found, "creation_ttl", 0),
         renewable=found.get("renewable") is True,
         policies=_names(found),
         ours=False,
@@ -84,8 +84,9 @@ def _optional(found: Mapping[str, Any], name: str) -> str | None:
     return value
 
 
-def _seconds(found: Mapping[str, Any], name: str) -> float:
-    value = found.get(name, 0)
+def _seconds(found: Mapping[str, Any], name: str, default: int | None = None) -> float:
+    """Return seconds; what is missing, and has no default, must not be taken for no end."""
+    value = found.get(name, default)
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise _nonsense()
     return float(value)
