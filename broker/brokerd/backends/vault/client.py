@@ -59,6 +59,7 @@ class Vault:
         return hvac.Client(
             url=_BASE,
             token=token or "",
+            cert=(),
             verify=True,
             proxies={},
             allow_redirects=False,
