@@ -208,7 +208,7 @@ class Session:
 
     def _prolong(self, held: Held) -> None:
         if held.is_over(self._now()):
-            self._tokens.drop(held)  # who asks next logs in anew
+            self._tokens.leave(held)  # who asks next logs in anew
             return
         newer = self._upkeep.renewed(held)
         if newer is not None:

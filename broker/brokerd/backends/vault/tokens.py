@@ -113,7 +113,7 @@ class Tokens:
                 at.append(before)
             for each in [each for each in self._spare if each.is_over(now)]:
                 self._remove(each)
-                self._ended.append(each.auth.accessor)
+                self._leaving.append(each)  # by our clock: the server may have given it more
             return True
 
     def renewed(self, held: Held) -> None:

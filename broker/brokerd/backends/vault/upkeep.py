@@ -72,10 +72,11 @@ class Upkeep:
     def end(self, held: Held) -> None:
         """Revoke a token, and all that was made under it, where it is ours, and can be.
 
-        One that is over is no error; a batch token cannot be revoked.
+        One that is over is no error; a batch token cannot be revoked. The server is asked also
+        where its time is over by our clock: it may have renewed it, and its answer been lost.
         """
         auth, refusal = held.auth, None
-        if not auth.ours or auth.accessor is None or held.is_over(self._now()):
+        if not auth.ours or auth.accessor is None:
             return
         with translated("revoking the login's token"):
             try:
@@ -83,7 +84,7 @@ class Upkeep:
             except hvac.exceptions.Forbidden as error:
                 refusal = error
         # After the handler: what goes wrong now must not carry the server's answer along.
-        if refusal is not None and not self.is_dead(held):
+        if refusal is not None and not (held.is_over(self._now()) or self.is_dead(held)):
             with translated("revoking the login's token"):
                 raise refusal
 
@@ -113,6 +114,6 @@ def end_others(client: Any, accessor: str) -> None:
             "a login of a daemon that was killed cannot be ended by this one",
             hint=f'add to its policy: path "{_REVOKE_ACCESSOR}" {{ capabilities = ["update"] }}',
         )
-    with contextlib.suppress(*_REFUSED):
-        # It may: so where it is refused, there is no such token any more.
+    with contextlib.suppress(hvac.exceptions.InvalidRequest):
+        # There is no such token any more. (A 403 would be about our own.)
         client.auth.token.revoke_accessor(accessor)

@@ -240,6 +240,34 @@ def test_one_of_a_daemon_that_was_killed_is_ended_too(vault_server: Server, left
     assert login.session.revision() == ("alice", 0)
 
 
+def test_it_is_not_taken_for_ended_where_our_own_was_refused(
+    vault_server: Server, left: str
+) -> None:
+    policy = vault_server.policy({"auth/token/revoke-accessor": ["update"]})
+    login = LoggedIn(vault_server, "default", policy, token_num_uses=1)
+    with pytest.raises(BackendRefused):
+        login.session.revoke_accessor(left)
+    assert left in vault_server.accessors()
+
+
+@pytest.mark.parametrize("asked", ["tend", "close", "revoke", "log in"])
+def test_one_that_the_server_gave_more_time_is_ended_too(vault_server: Server, asked: str) -> None:
+    """As where the answer to a renewal was lost: by our clock it is over."""
+    login = LoggedIn(vault_server)
+    accessor = login.use()
+    login.time.go_on(61)
+    if asked == "log in":
+        login.use()
+        login.time.go_on(41)
+    if asked in ("tend", "log in"):
+        login.session.tend()
+    if asked == "close":
+        login.session.close()
+    else:
+        login.session.revoke_accessor(accessor)
+    assert accessor not in vault_server.accessors()
+
+
 def test_where_that_is_not_allowed_the_rule_is_named(vault_server: Server, left: str) -> None:
     login = LoggedIn(vault_server)
     with pytest.raises(BackendRefused, match="a daemon that was killed") as refused:

@@ -57,8 +57,8 @@ def test_the_token_before_lives_on_until_it_is_over() -> None:
     assert tokens.current is TWO
     assert tokens.find("accessor-of-one") is ONE
     tokens.take(replace(TWO, since=60.0), 60.0)
-    assert tokens.find("accessor-of-one") is None
-    assert tokens.has_ended("accessor-of-one")
+    assert tokens.leaving == [ONE]
+    assert not tokens.has_ended("accessor-of-one")
     assert tokens.lost == 0
 
 
