@@ -9,7 +9,8 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 
-from brokerd.backends.base import Backend, has_account
+from brokerd.backends.base import Backend
+from brokerd.backends.people import has_account
 from brokerd.config import Config
 from brokerd.identities.base import Account, Identity
 from brokerd.table import Table

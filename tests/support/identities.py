@@ -18,7 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from brokerd.backends.base import Finding
+from brokerd.backends.people import Finding
 from brokerd.identities.base import Mode, Standing, Token
 from brokerd.model import BoundedBy, Credential, Secret
 from brokerd.table import Table

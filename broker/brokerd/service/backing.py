@@ -6,7 +6,8 @@ import asyncio
 from dataclasses import asdict
 from typing import Any
 
-from brokerd.backends.base import Backend, Finding, has_account, is_checked, is_enrolled
+from brokerd.backends.base import Backend
+from brokerd.backends.people import Finding, has_account, is_checked, is_enrolled
 from brokerd.service.identifying import facts
 from brokerd.service.paging import number_of, page
 from brokerd.service.parts import Caller, Parts

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Hashable, Mapping
 
-from brokerd.backends.base import Finding
+from brokerd.backends.people import Finding
 from brokerd.backends.vault import terms
 from brokerd.backends.vault.check import Checks
 from brokerd.backends.vault.client import Vault

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from brokerd.backends.base import Finding
+from brokerd.backends.people import Finding
 from brokerd.backends.vault.capabilities import ROOT, allowed, lacking, rule
 from brokerd.backends.vault.dynamic import LOOK_UP, RENEW, REVOKE, REVOKE_ACCESSOR
 from brokerd.backends.vault.mounts import Mounts

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from brokerd.backends.base import Finding
+from brokerd.backends.people import Finding
 from brokershim.errors import BackendRefused
 from tests.support.vault import Server
 from tests.support.vaulted import ENDING, vaulted

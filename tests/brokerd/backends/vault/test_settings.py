@@ -6,14 +6,8 @@ from typing import Any
 
 import pytest
 
-from brokerd.backends.base import (
-    has_account,
-    is_checked,
-    is_enrolled,
-    is_tended,
-    is_watched,
-    mints,
-)
+from brokerd.backends.base import is_tended, is_watched, mints
+from brokerd.backends.people import has_account, is_checked, is_enrolled
 from brokerd.backends.vault.backend import LOGINS, VaultBackend, build
 from brokerd.backends.vault.terms import DynamicTerms, KvTerms
 from brokerd.config import parse

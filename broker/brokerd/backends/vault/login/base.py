@@ -60,7 +60,7 @@ class Method(Protocol):
 
 
 class EnrolledMethod(Method, Protocol):
-    """One that a person has to give something once; see `backends.base.EnrolledBackend`."""
+    """One that a person has to give something once; see `backends.people.EnrolledBackend`."""
 
     wants: str
 
@@ -87,7 +87,7 @@ class ProvingMethod(Method, Protocol):
 
 
 class PersonalMethod(Method, Protocol):
-    """One that a person logs in to; see `backends.base.PersonalBackend`."""
+    """One that a person logs in to; see `backends.people.PersonalBackend`."""
 
     account: PersonalAccount
 
