@@ -1,12 +1,14 @@
 """The real daemon, which halts for good at a named step of a lease that a Vault makes.
 
-Run as ``python -I vault_daemon.py FOLDERS STEP``: the folders to import from, and one of `STEPS`,
-or ``none``. It says ``ready`` and ``at STEP`` on its standard output.
+Run as ``python -I vault_daemon.py FOLDERS STEP``: the folders to import from, and one of `STEPS`;
+or ``none``; or ``hurry``, with which it waits for a server and between two tries no longer than a
+test can. It says ``ready`` and ``at STEP`` on its standard output.
 """
 
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import os
 import sys
@@ -50,6 +52,8 @@ def main() -> None:
     async def serve() -> None:
         daemon = Daemon(Listener(os.path.join(runtime_dir(), "broker.sock")), harden())
         halting(daemon, step)
+        if halt_at == "hurry":
+            hurry()
         await daemon.run(lambda: say("ready"))
 
     asyncio.run(serve())
@@ -82,6 +86,16 @@ def halting(daemon: Any, step: Callable[[str], None]) -> None:
 
     RoundTrip._send, RoundTrip._read = sent, answered  # type: ignore[method-assign]
     _after_replies(step)
+
+
+def hurry() -> None:
+    """Have little patience with a server, and no pause."""
+    from brokerd import breaker, roundtrip, upstream
+
+    transport: Any = importlib.import_module("brokerd.backends.vault.transport")
+    roundtrip.TOTAL_SECONDS = transport.TOTAL_SECONDS = 1.0
+    breaker._TOLERATED = 1000
+    upstream._FIRST_RETRY_SECONDS = upstream._LAST_RETRY_SECONDS = 0.1
 
 
 def _makes(trip: Any) -> bool:
