@@ -13,6 +13,7 @@ import pytest
 
 from brokerd.backends.vault.client import hvac
 from brokerd.backends.vault.session import Session
+from brokerd.backends.vault.upkeep import end_others
 from brokershim.errors import BackendRefused, BackendUnavailable, BrokerError, ServerDown
 from tests.support.daemon import wait_until
 from tests.support.vault import Server
@@ -241,12 +242,21 @@ def test_one_of_a_daemon_that_was_killed_is_ended_too(vault_server: Server, left
 
 
 def test_it_is_not_taken_for_ended_where_our_own_was_refused(
-    vault_server: Server, left: str
+    vault_server: Server, left: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     policy = vault_server.policy({"auth/token/revoke-accessor": ["update"]})
-    login = LoggedIn(vault_server, "default", policy, token_num_uses=1)
-    with pytest.raises(BackendRefused):
-        login.session.revoke_accessor(left)
+    token = vault_server.token("default", policy)["client_token"]
+    client = LoggedIn(vault_server).vault.client(token)
+    allowed = client.sys.get_capabilities
+
+    def and_dies(paths: list[str]) -> object:
+        found: object = allowed(paths)
+        vault_server.root.auth.token.revoke(token)
+        return found
+
+    monkeypatch.setattr(client.sys, "get_capabilities", and_dies)
+    with pytest.raises(hvac.exceptions.Forbidden):
+        end_others(client, left)
     assert left in vault_server.accessors()
 
 
