@@ -112,20 +112,13 @@ def post_json(url: str, document: Mapping[str, str], headers: Mapping[str, str])
 
 
 def _ask(method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Reply:
-    asked = {
-        "accept": "application/json",
-        "accept-encoding": "identity",
-        "connection": "close",
-        "user-agent": "brokerctl",
-        **headers,
-    }
     harmless = method == "GET"
-    found = RoundTrip(method, url, asked, body).make()
+    found = RoundTrip(method, url, headers, body).make()
     for pause in _PAUSES:
         if not _may_repeat(found, harmless):
             break
         time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load, hides nothing
-        found = RoundTrip(method, url, asked, body).make()
+        found = RoundTrip(method, url, headers, body).make()
     return _reply(urlsplit(url).netloc, found)
 
 

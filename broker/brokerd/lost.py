@@ -23,6 +23,10 @@ _NOT_TAKEN = ("CERTIFICATE", "UNKNOWN_CA", "HANDSHAKE_FAILURE", "ACCESS_DENIED",
 """Alerts with which a server refuses our certificate, or that there is none (RFC 8446, section
 6.2). In TLS 1.3 they come only after the request, which is then not read."""
 
+_NOT_NOW = (9, 10)
+"""OpenSSL's codes for a certificate that is not valid yet, and not any more (x509_vfy.h): so says
+this machine's clock."""
+
 
 class Lost(NamedTuple):
     """There is no answer.
@@ -72,10 +76,14 @@ def _not_taken(host: str, failure: ssl.SSLError) -> IdentityUnavailable:
 
 
 def _unproven(host: str, name: str, failure: ssl.SSLError) -> ServerUnproven:
+    hint = (
+        "see its certificate; an authority of your own: SSL_CERT_FILE for the daemon, "
+        "or `ca_file` of a backend that has it"
+    )
+    if getattr(failure, "verify_code", None) in _NOT_NOW:
+        hint = "see whether this machine's clock is right, and then its certificate"
     return ServerUnproven(
-        f"{host} cannot prove that it is {name} (TLS: {_said(failure)})",
-        hint="see its certificate; an authority of your own: SSL_CERT_FILE for the daemon, "
-        "or `ca_file` of a backend that has it",
+        f"{host} cannot prove that it is {name} (TLS: {_said(failure)})", hint=hint
     )
 
 

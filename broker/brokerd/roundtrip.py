@@ -32,6 +32,12 @@ TOTAL_SECONDS = 15.0
 """How long all of it may take: a server that sends a byte now and then never times out."""
 
 _SYSTEM = Trust()
+_HEADERS = {
+    "accept": "application/json",
+    "accept-encoding": "identity",  # what it unpacks to would have no limit
+    "connection": "close",
+    "user-agent": "brokerctl",
+}
 _HEADER = re.compile(r"[a-z0-9-]+:[ -~]*")
 
 
@@ -50,7 +56,7 @@ class RoundTrip:
     Args:
         method: Such as ``POST``.
         url: One that passed `brokerd.http.check_url`.
-        headers: Of the request.
+        headers: Of the request, beside those that each has.
         body: What to send; None for nothing.
         trust: How the server proves who it is.
 
@@ -67,12 +73,13 @@ class RoundTrip:
         trust: Trust = _SYSTEM,
     ) -> None:
         self._parts = urlsplit(url)
-        if not all(_HEADER.fullmatch(f"{name}:{value}") for name, value in headers.items()):
+        asked = {**_HEADERS, **headers}
+        if not all(_HEADER.fullmatch(f"{name}:{value}") for name, value in asked.items()):
             raise BrokerError(f"a header for {self._host} cannot be sent")
         # With a port, always: without one, http.client takes the end of an IPv6 address for it.
         port = self._parts.port or (443 if self._parts.scheme == "https" else 80)
         self._address = self._parts.hostname or "", port
-        self._line = (method, _target(self._parts), body, dict(headers))
+        self._line = (method, _target(self._parts), body, asked)
         self._trust = trust
         self._socket: socket.socket | None = None
         self._late = self._sent = False

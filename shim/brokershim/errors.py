@@ -283,7 +283,7 @@ class BackendNotFound(NotFound):
     """No backend of that name is configured."""
 
     kind, code = "not_found.backend", -32047
-    hint = "`brokerctl status` lists them"
+    hint = "`brokerctl backend list` shows them"
 
 
 class NamespaceNotFound(NotFound):

@@ -75,3 +75,11 @@ def test_a_certificate_says_what_is_wrong_with_it() -> None:
     assert found.error.message == (
         "10.0.0.1:8200 cannot prove that it is vault.internal (TLS: certificate has expired)"
     )
+
+
+@pytest.mark.parametrize("code", [9, 10])
+def test_a_clock_may_be_why_a_certificate_is_over_or_not_yet_valid(code: int) -> None:
+    failure = ssl.SSLCertVerificationError(1, SAID)
+    failure.verify_code, failure.verify_message = code, "certificate is not yet valid"
+    found = lost("vault.example", "vault.example", failure, sent=False)
+    assert "this machine's clock" in (found.error.hint or "")

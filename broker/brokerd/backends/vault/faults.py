@@ -6,13 +6,13 @@ even as the context of ours.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
 import requests
 
+from brokerd.backends.vault.client import hvac
 from brokershim.errors import (
     BackendRefused,
     BrokerError,
@@ -23,8 +23,6 @@ from brokershim.errors import (
     ServerDown,
     ServerSealed,
 )
-
-hvac: Any = importlib.import_module("hvac")  # it carries no types
 
 _KINDS: dict[str, type[BrokerError]] = {
     "InvalidRequest": BackendRefused,  # 400

@@ -150,13 +150,7 @@ def _line(
     address: str, request: requests.PreparedRequest
 ) -> tuple[str, str, dict[str, str], bytes | None]:
     """Return what is sent to a server: method, URL, headers and body."""
-    headers = {
-        "accept": "application/json",
-        "accept-encoding": "identity",
-        "connection": "close",
-        "user-agent": "brokerctl",
-        **{name.lower(): str(value) for name, value in request.headers.items()},
-    }
+    headers = {name.lower(): str(value) for name, value in request.headers.items()}
     body = cast("bytes | None", request.body)  # hvac sends JSON, or nothing
     return str(request.method), address + request.path_url, headers, body
 
