@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections.abc import Mapping
 from typing import Any
 
 from brokerd.ending import Reason
@@ -11,6 +12,7 @@ from brokerd.header import header_text
 from brokerd.leases import Lease
 from brokerd.model import Credential, Secret
 from brokerd.naming import check_name
+from brokerd.policy import Policy
 from brokerd.service.parts import Caller, Parts
 from brokerd.service.terms import Terms, check_not_barred
 from brokerd.sessions import Session
@@ -63,29 +65,33 @@ class Leasing:
         parts.leases.add(lease)
         try:
             value = header_text(name, credential)
-            parts.sessions.confirm(caller.peer, session)
-            check_not_barred(session, name)  # again: all may have been revoked meanwhile
-            if parts.policy.last_read is not policy:
-                # What ends leases as the policy changes has looked already, and saw none here.
-                self._terms.granted(session, name)
-            await self._audit(caller, lease)
-            self._terms.still_live(caller, lease)
-            if not self._terms.lives_on(lease):
-                raise BackendUnavailable("the key is about to expire", hint="try again in a moment")
+            await self._check_again(caller, session, lease, policy)
         except BrokerError:
             parts.endings.end([lease], Reason.UNDELIVERED)
             raise
-        return {
-            **self._terms.reply(lease),
-            "secret": name,
-            "value": value,
-            "hosts": list(secret.hosts),
-            "bounded_by": lease.bounded_by.value,
-            "delivery": {
-                "bearer": secret.delivery.bearer,
-                "headers": dict(secret.delivery.headers),
-            },
-        }
+        return _given(lease, secret, value, self._terms.reply(lease))
+
+    async def _check_again(
+        self, caller: Caller, session: Session, lease: Lease, policy: Policy
+    ) -> None:
+        """Look at it all once more, and write it down, before the key goes out.
+
+        Args:
+            caller: Who gets it.
+            session: Which it is given to.
+            lease: What is given.
+            policy: The policy under which it was granted.
+        """
+        parts = self._parts
+        parts.sessions.confirm(caller.peer, session)
+        check_not_barred(session, lease.secret)  # again: all may have been revoked meanwhile
+        if parts.policy.last_read is not policy:
+            # What ends leases as the policy changes has looked already, and saw none here.
+            self._terms.granted(session, lease.secret)
+        await self._audit(caller, lease)
+        self._terms.still_live(caller, lease)
+        if not self._terms.lives_on(lease):
+            raise BackendUnavailable("the key is about to expire", hint="try again in a moment")
 
     async def renew(self, caller: Caller, *, lease: str) -> dict[str, Any]:
         """Give a lease more time, on the same conditions under which it was given."""
@@ -176,3 +182,18 @@ class Leasing:
             seconds=round(lease.expires_at - self._parts.now()),
             bounded_by=lease.bounded_by.value,
         )
+
+
+def _given(lease: Lease, secret: Secret, value: str, times: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the one reply that holds a key."""
+    return {
+        **times,
+        "secret": secret.name,
+        "value": value,
+        "hosts": list(secret.hosts),
+        "bounded_by": lease.bounded_by.value,
+        "delivery": {
+            "bearer": secret.delivery.bearer,
+            "headers": dict(secret.delivery.headers),
+        },
+    }
