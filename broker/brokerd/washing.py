@@ -9,8 +9,9 @@ import re
 
 _LONGEST = 240
 _MASK = "[…]"
-_HEAD = "eyJ"
-"""How `{"` begins in base64, and so every JWT: even the first letters of one are hidden."""
+_HEAD = re.compile(r"eyJ|hv[bsr]\.|(?<![\w.])[bs]\.\w{16}")
+"""How `{"` begins in base64, and so every JWT: even the first letters of one are hidden. And how
+the tokens of Vault and OpenBao begin, also those few that have no digit."""
 _RUN = re.compile(r"[\w+/=.~-]+")
 _SHORTEST_TOKEN = 20
 _SHORTEST_PART = 8
@@ -37,4 +38,4 @@ def _hidden(run: re.Match[str]) -> str:
     """Hide what has a token's shape: long, of letters and digits; few names or URLs are both."""
     word = run[0]
     mixed = any(each.isdigit() for each in word) and any(each.isalpha() for each in word)
-    return _MASK if _HEAD in word or (mixed and len(word) >= _SHORTEST_TOKEN) else word
+    return _MASK if _HEAD.search(word) or (mixed and len(word) >= _SHORTEST_TOKEN) else word

@@ -53,6 +53,8 @@ def test_no_part_of_a_token_comes_through(before: str, after: str, start: int) -
         ),
         ("accessor hmac-sha256:0123456789abcdef0123456789abcdef", (), "accessor hmac-sha256:[…]"),
         ("hvs.CAESIJZ2uYk0nQ1R6vGm0Tq", (), "[…]"),
+        ("it got hvs.CAESIJabcdefgh, b.abcdefghijklmnop", (), "it got […], […]"),
+        ("as.is, e.g. sub.domains", (), "as.is, e.g. sub.domains"),
     ],
 )
 def test_so_are_several_secrets_and_tokens_of_vault(

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from brokerd.backends.vault.reply import part
+from brokerd.washing import washed
 
 ROOT = "root"
 _NOTHING = "deny"
@@ -35,4 +36,4 @@ def rule(path: str, capabilities: Iterable[str]) -> str:
 
 def _words(found: object) -> list[str]:
     entries = cast("list[object]", found) if isinstance(found, list) else []
-    return [each for each in entries if isinstance(each, str)]
+    return [washed(each) for each in entries if isinstance(each, str)]

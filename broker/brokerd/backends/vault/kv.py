@@ -180,7 +180,7 @@ def _newest(terms: KvTerms, answer: object) -> str | None:
 
 def _gone(terms: KvTerms, metadata: Mapping[str, Any]) -> SecretNotFound | None:
     """Return what became of a version that once was; None where there never was one."""
-    version = metadata.get("version")
+    version = number(metadata, "version")
     if metadata.get("destroyed") is True:
         return _destroyed(terms, version)
     if metadata.get("deletion_time"):
@@ -188,7 +188,7 @@ def _gone(terms: KvTerms, metadata: Mapping[str, Any]) -> SecretNotFound | None:
     return None
 
 
-def _destroyed(terms: KvTerms, version: object) -> SecretDestroyed:
+def _destroyed(terms: KvTerms, version: int | None) -> SecretDestroyed:
     return SecretDestroyed(f"version {version} of {terms.secret.name} ({terms.place}) is destroyed")
 
 

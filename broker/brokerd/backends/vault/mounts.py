@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from brokerd.backends.vault.reply import part, text
 from brokerd.backends.vault.session import Session
+from brokerd.washing import washed
 from brokershim.errors import SecretNotFound, ServerDown
 
 _KV = ("kv", "generic")
@@ -50,12 +51,14 @@ class Mounts:
         if not path:
             raise ServerDown(f"{self._name} does not say what {mount} is")
         if path != mount:
+            # What the server says is repeated only where it is a part of what it was asked.
+            at = path if path and mount.startswith(f"{path}/") else "…"
             raise SecretNotFound(
-                f"{mount} is no mount of {self._name}", hint=f'set mount = "{path}" in config.toml'
+                f"{mount} is no mount of {self._name}", hint=f'set mount = "{at}" in config.toml'
             )
         if kind not in _KV:
             raise SecretNotFound(
-                f"{mount} of {self._name} is no KV engine, but {kind}",
+                f"{mount} of {self._name} is no KV engine, but {washed(kind)}",
                 hint='set engine = "dynamic", and path to what makes its keys',
             )
         return text(part(found, "options"), "version") == "2"

@@ -27,6 +27,7 @@ from brokershim.errors import (
     ServerDown,
 )
 
+_LONGEST_NAME = 200
 _log = logging.getLogger(__name__)
 
 
@@ -163,7 +164,7 @@ class Person:
         known = self._looked_up(auth.token)
         # The server says "oidc-ada@example.com", by the mount's name.
         mount = self._door.mount.replace("/", "-")
-        shown = text(known, "display_name").removeprefix(f"{mount}-")
+        shown = _one_line(text(known, "display_name").removeprefix(f"{mount}-"), auth.token)
         left = 0.0 if auth.expires_at is None else auth.expires_at - self._clocks.boot()
         return Kept(
             token=auth.token,
@@ -211,3 +212,9 @@ class Person:
                 f"{self.name} does not take the login back",
                 hint="let its policy update auth/token/revoke-self",
             )
+
+
+def _one_line(name: str, token: str) -> str:
+    """Return a name for people on one line; a server may put there whatever it was sent."""
+    visible = "".join(each if each.isprintable() else " " for each in name.replace(token, "…"))
+    return " ".join(visible.split())[:_LONGEST_NAME]
