@@ -9,7 +9,7 @@ import pytest
 
 from brokerd.backends.vault.login import helper
 from brokershim.errors import BackendTimeout, IdentityUnavailable, InsecurePath
-from tests.support.daemon import wait_until
+from tests.support.daemon import PLAIN_UID, wait_until
 
 
 def program(folder: Path, text: str) -> str:
@@ -88,6 +88,32 @@ def test_one_that_others_could_change_is_not_run(tmp_path: Path, mode: int) -> N
     with pytest.raises(InsecurePath, match="could be changed by others"):
         helper.get(path)
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("linked", [False, True])
+@pytest.mark.parametrize("mode", [0o770, 0o707])
+def test_nor_is_one_that_others_could_put_another_in_the_place_of(
+    tmp_path: Path, mode: int, linked: bool
+) -> None:
+    folder = tmp_path / "open" / "bin"
+    folder.mkdir(parents=True)
+    path = program(folder, f"touch {tmp_path}/ran")
+    if linked:
+        os.symlink(path, tmp_path / "link")
+        path = str(tmp_path / "link")
+    if mode == 0o770 and os.geteuid() == 0:  # root trusts the groups of its own folders
+        os.chown(folder.parent, PLAIN_UID, -1)
+    os.chmod(folder.parent, mode)
+    with pytest.raises(InsecurePath, match="could be changed by others") as caught:
+        helper.get(path)
+    assert caught.value.hint == f"chmod go-w {folder.parent}"
+    assert not (tmp_path / "ran").exists()
+
+
+def test_one_in_a_folder_where_each_has_their_own_is_run(tmp_path: Path) -> None:
+    path = program(tmp_path, "echo s.token")
+    tmp_path.chmod(0o1777)
+    assert helper.get(path) == "s.token"
 
 
 def test_one_that_is_not_there_or_no_program_is_named(tmp_path: Path) -> None:
