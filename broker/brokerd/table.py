@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -45,6 +46,30 @@ class Table:
             return None
         if not isinstance(found, str) or not found.strip() or not found.isprintable():
             raise self.error(f"{key} is not a text")
+        return found
+
+    def absolute_path(self, key: str) -> str:
+        """Return an absolute path that has to be there.
+
+        Raises:
+            ConfigError: It is not, or is none.
+        """
+        found = self.optional_absolute_path(key)
+        if found is None:
+            raise self.error(f"{key} is missing")
+        return found
+
+    def optional_absolute_path(self, key: str) -> str | None:
+        """Return an absolute path, or None where there is none.
+
+        Any other would mean something else in each folder that the daemon is started in.
+
+        Raises:
+            ConfigError: It is not absolute.
+        """
+        found = self.optional_text(key)
+        if found is not None and not os.path.isabs(found):
+            raise self.error(f"{key} is not an absolute path")
         return found
 
     def choice(self, key: str, choices: tuple[str, ...], default: str | None = None) -> str:

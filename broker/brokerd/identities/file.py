@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Hashable
 
 from brokerd.identities import tokenfile
@@ -19,18 +18,7 @@ def build(name: str, table: Table) -> Identity:
     Raises:
         ConfigError: It has no absolute ``path``.
     """
-    return TokenFile(name, "file", absolute(table, table.text("path")), tokenfile.read_own)
-
-
-def absolute(table: Table, path: str) -> str:
-    """Return a path that means the same in whichever folder the daemon was started.
-
-    Raises:
-        ConfigError: It does not.
-    """
-    if not os.path.isabs(path):
-        raise table.error("path is not absolute")
-    return path
+    return TokenFile(name, "file", table.absolute_path("path"), tokenfile.read_own)
 
 
 class TokenFile:

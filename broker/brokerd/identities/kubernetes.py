@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from brokerd.identities import tokenfile
 from brokerd.identities.base import Identity
-from brokerd.identities.file import TokenFile, absolute
+from brokerd.identities.file import TokenFile
 from brokerd.table import Table
 
 DEFAULT_PATH = "/var/run/secrets/tokens/brokerctl"
@@ -21,5 +21,5 @@ def build(name: str, table: Table) -> Identity:
     Raises:
         ConfigError: Its ``path`` is not absolute.
     """
-    path = absolute(table, table.optional_text("path") or DEFAULT_PATH)
+    path = table.optional_absolute_path("path") or DEFAULT_PATH
     return TokenFile(name, "kubernetes", path, tokenfile.read_mounted)

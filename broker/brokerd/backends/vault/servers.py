@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -12,7 +11,7 @@ from brokerd.table import Table
 from brokerd.trust import Trust
 from brokershim.errors import ConfigError, ServerUnproven
 
-_NAMESPACE = re.compile(r"[\w.-]+(/[\w.-]+)*", re.ASCII)
+_NAMES = re.compile(r"[\w.-]+(/[\w.-]+)*", re.ASCII)
 _SERVER_NAME = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*", re.ASCII | re.IGNORECASE)
 
 
@@ -38,7 +37,22 @@ def servers(table: Table) -> Servers:
         ConfigError: It names none, or one that tokens must not be sent to; or the namespace, the
             authority's file or the server's name is none.
     """
-    return Servers(_addresses(table), _namespace(table), _trust(table))
+    return Servers(_addresses(table), path_of_names(table, "namespace"), _trust(table))
+
+
+def path_of_names(table: Table, key: str) -> str | None:
+    """Return a path such as ``team-a/llm``, without a slash at its ends; None where there is none.
+
+    Raises:
+        ConfigError: It could mean another one at the server.
+    """
+    found = table.optional_text(key)
+    if found is None:
+        return None
+    path = found.strip("/")
+    if not _NAMES.fullmatch(path) or {".", ".."} & set(path.split("/")):
+        raise table.error(f"{key} is no path of names, such as team-a/llm")
+    return path
 
 
 def _addresses(table: Table) -> tuple[str, ...]:
@@ -59,29 +73,17 @@ def _address(table: Table, url: str) -> str:
     return url.rstrip("/")
 
 
-def _namespace(table: Table) -> str | None:
-    found = table.optional_text("namespace")
-    if found is None:
-        return None
-    path = found.strip("/")
-    if not _NAMESPACE.fullmatch(path) or {".", ".."} & set(path.split("/")):
-        raise table.error("namespace is no path of names")
-    return path
-
-
 def _trust(table: Table) -> Trust:
-    ca_file, name = table.optional_text("ca_file"), table.optional_text("tls_server_name")
+    ca_file, name = table.optional_absolute_path("ca_file"), table.optional_text("tls_server_name")
     if name is not None and not _SERVER_NAME.fullmatch(name):
         raise table.error("tls_server_name is no name of a server")
     trust = Trust(ca_file, name)
     if ca_file is not None:
-        _check_authorities(table, ca_file, trust)
+        _check_authorities(table, trust)
     return trust
 
 
-def _check_authorities(table: Table, ca_file: str, trust: Trust) -> None:
-    if not os.path.isabs(ca_file):
-        raise table.error("ca_file is no absolute path")
+def _check_authorities(table: Table, trust: Trust) -> None:
     try:
         trust.context()
     except ServerUnproven as error:

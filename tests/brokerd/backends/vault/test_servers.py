@@ -71,7 +71,7 @@ def test_all_of_it(authority: Path) -> None:
         ({"address": ONE, "namespace": "/"}, "namespace is no path"),
         ({"address": ONE, "tls_server_name": "a..b"}, "tls_server_name"),
         ({"address": ONE, "tls_server_name": "https://a"}, "tls_server_name"),
-        ({"address": ONE, "ca_file": "ca.pem"}, "no absolute path"),
+        ({"address": ONE, "ca_file": "ca.pem"}, "ca_file is not an absolute path"),
         ({"address": ONE, "ca_file": "/no/such/ca.pem"}, "No such file"),
     ],
 )

@@ -38,7 +38,7 @@ def test_a_static_key_needs_little() -> None:
     assert backend.describe(NAME) == Secret(
         NAME, "openai", ("api.openai.com",), "corp", 900.0, "", BoundedBy.BROKER
     )
-    assert backend.key_of(NAME) == ("secret", "llm/openai", "key", None)
+    assert backend.key_of(NAME) == ("secret", "llm/openai", "key", None, 900.0)
     assert not backend.makes(NAME)
     assert backend.watch_seconds == 30.0
 

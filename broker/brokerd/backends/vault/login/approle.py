@@ -9,7 +9,7 @@ from brokerd.backends.vault.login.base import Auth
 from brokerd.backends.vault.login.enrolled import Enrolled
 from brokerd.backends.vault.login.proof import prove
 from brokerd.backends.vault.login.secretid import SecretIds
-from brokerd.backends.vault.login.settings import absolute_path, auth_mount
+from brokerd.backends.vault.login.settings import auth_mount
 from brokerd.backends.vault.login.words import one_word
 from brokerd.backends.vault.login.wrapping import Wrapping
 from brokerd.identities.base import Identity
@@ -84,7 +84,7 @@ def build(name: str, table: Table, identities: Mapping[str, Identity]) -> AppRol
     Raises:
         ConfigError: It has no ``role_id``; or no ``role``, whose secret ids are to be unwrapped.
     """
-    mount, file = auth_mount(table, "approle"), absolute_path(table, "secret_id_file")
+    mount, file = auth_mount(table, "approle"), table.optional_absolute_path("secret_id_file")
     wrapping, wants = None, "secret id"
     table.optional_text("role")  # only what is wrapped needs it
     if table.flag("wrapped", default=True):

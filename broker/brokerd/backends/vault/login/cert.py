@@ -20,7 +20,7 @@ from brokerd.backends.vault.client import Vault
 from brokerd.backends.vault.login import proof
 from brokerd.backends.vault.login.base import Auth
 from brokerd.backends.vault.login.enrolled import Enrolled
-from brokerd.backends.vault.login.settings import absolute_path, auth_mount
+from brokerd.backends.vault.login.settings import auth_mount
 from brokerd.identities.base import Identity
 from brokerd.table import Table
 from brokershim import clock
@@ -144,9 +144,7 @@ def build(name: str, table: Table, identities: Mapping[str, Identity]) -> Certif
     Raises:
         ConfigError: It names no certificate.
     """
-    path = absolute_path(table, "cert_file")
-    if path is None:
-        raise table.error("cert_file is missing")
+    path = table.absolute_path("cert_file")
     mount, role = auth_mount(table, "cert"), table.optional_text("role")
     return Certificate(name, mount, role, path, Enrolled(name))
 

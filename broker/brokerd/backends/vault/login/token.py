@@ -13,7 +13,6 @@ from brokerd.backends.vault.login import helper
 from brokerd.backends.vault.login.auth import looked_up
 from brokerd.backends.vault.login.base import Auth
 from brokerd.backends.vault.login.enrolled import Enrolled
-from brokerd.backends.vault.login.settings import absolute_path
 from brokerd.backends.vault.login.words import one_word
 from brokerd.identities import tokenfile
 from brokerd.identities.base import Identity
@@ -120,7 +119,8 @@ def build(name: str, table: Table, identities: Mapping[str, Identity]) -> GivenT
     Raises:
         ConfigError: It names both a file and a helper, or one that is no absolute path.
     """
-    path, program = absolute_path(table, "token_file"), absolute_path(table, "token_helper")
+    path = table.optional_absolute_path("token_file")
+    program = table.optional_absolute_path("token_helper")
     if path is not None and program is not None:
         raise table.error("one of token_file and token_helper is enough")
     if path is not None:
