@@ -128,29 +128,30 @@ class BrowserLogin:
         raise ServerDown(f"{self._vault.name}: {fault}")
 
     def _redeem(self, query: Mapping[str, str]) -> Standing:
-        """Turn the code into a token; in a thread, since it asks the server."""
-        mount = self._door.mount
-        brought = {
-            "state": self._state,
-            "code": ways.code_in(query),
-            "client_nonce": self._nonce,
-        }
+        """Turn the code into a login; in a thread, since it asks the server."""
+        code = ways.code_in(query)
         try:
-            auth = proof.prove(
-                self._vault,
-                mount,
-                # Never a second time: the server takes a state once.
-                lambda _: self._vault.client(once=True).adapter.get(
-                    f"/v1/auth/{mount}/oidc/callback", params=brought
-                ),
-                f"see whom {self._role} of auth/{mount} is for: its bound claims and audiences",
-                self._door.now,
-            )
+            auth = self._proven(code)
         except BackendRefused as error:
             refusal = LoginRefused(error.message, hint=error.hint)
         else:
             return self._take(auth, self._course.given_up)
         raise refusal
+
+    def _proven(self, code: str) -> Auth:
+        """Return the token that a code brings. Raises as `proof.prove`."""
+        mount = self._door.mount
+        brought = {"state": self._state, "code": code, "client_nonce": self._nonce}
+        return proof.prove(
+            self._vault,
+            mount,
+            # Never a second time: the server takes a state once.
+            lambda _: self._vault.client(once=True).adapter.get(
+                f"/v1/auth/{mount}/oidc/callback", params=brought
+            ),
+            f"see whom {self._role} of auth/{mount} is for: its bound claims and audiences",
+            self._door.now,
+        )
 
     @property
     def _role(self) -> str:
