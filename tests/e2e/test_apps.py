@@ -117,6 +117,7 @@ def ways_that_work(session: Session, python: str) -> set[str]:
     return {way for way, answer in answers.items() if answer.strip().endswith("is good.")}
 
 
+@pytest.mark.slow
 def test_the_real_sdks_ask_in_every_way_with_one_lease_of_each_secret(session: Session) -> None:
     assert ways_that_work(session, "python") == WAYS
     opened = session.events(event="session.opened")[-1]

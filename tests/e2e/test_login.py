@@ -191,6 +191,7 @@ def test_without_a_terminal_the_app_does_not_start_and_is_told_what_to_type(
 
 
 def test_over_ssh_a_code_is_typed_elsewhere(person: Person) -> None:
+    person.issuer.interval = 1
     shell = person.types("brokerctl login work", SSH_CONNECTION="192.0.2.1 1 192.0.2.2 22")
     shell.expect("WDJB-MJHT")
     assert f"{person.issuer.url}/go" in shell.seen

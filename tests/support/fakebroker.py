@@ -116,7 +116,7 @@ class FakeBroker:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         listener.bind(self.path)
         listener.listen()
-        listener.settimeout(0.02)
+        listener.settimeout(0.003)  # how long its end waits, in hundreds of tests
         self._stop = threading.Event()
         self._accepting = threading.Thread(target=self._accept, args=(listener,), daemon=True)
         self._accepting.start()

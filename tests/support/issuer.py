@@ -38,6 +38,7 @@ class OpenIdIssuer:
         refreshing: Whether it grants refresh tokens, and each refresh a new one.
         refresh_life: How long these live, as it says; None where it says nothing.
         ready: Whether the person with the device code is done.
+        interval: Seconds from one question for that to the next.
         instead: What a path answers in place of the usual.
         revoked: Refresh tokens that were given back.
         good: Refresh tokens that are still good.
@@ -56,6 +57,7 @@ class OpenIdIssuer:
         self.refreshing = True
         self.refresh_life: float | None = None
         self.ready = False
+        self.interval = 5
         self.instead: dict[str, Callable[[Asked], Answer]] = {}
         self.revoked: list[str] = []
         self.good: set[str] = set()
@@ -178,7 +180,7 @@ class OpenIdIssuer:
                 "verification_uri": f"{self.url}/go",
                 "verification_uri_complete": f"{self.url}/go?user_code=WDJB-MJHT",
                 "expires_in": 600,
-                "interval": 5,
+                "interval": self.interval,
             }
         )
 

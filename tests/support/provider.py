@@ -41,6 +41,9 @@ class Misbehave(Exception):
         self.first = first
 
 
+_POLL = 0.003
+"""Seconds that its end waits at most: there is one for each of a thousand tests."""
+
 Reply = Callable[[Asked], Answer]
 
 
@@ -59,7 +62,7 @@ class Provider:
         self._server.provider = self
         self.port = self._server.server_port
         self.url = f"http://127.0.0.1:{self.port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(_POLL,))
 
     def __enter__(self) -> Provider:
         self._thread.start()
