@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from contextvars import Context
+from functools import partial
 
 from brokerd.audit.group import GroupCommit
 from brokerd.backends.base import Backend
@@ -96,7 +97,7 @@ class Upstream:
             self._revoke(lease_id, backend, upstream), context=Context()
         )
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(partial(self._done, lease_id))
 
     def resume(self) -> None:
         """Begin to revoke what a daemon before this one left open."""
@@ -114,6 +115,12 @@ class Upstream:
         self._closed = True
         for task in self._tasks:
             task.cancel()
+
+    def _done(self, lease_id: str, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:  # a fault of ours: its text might hold anything
+            _log.error("lease %s is left in the journal: %s", lease_id, type(error).__name__)
 
     async def _revoke(self, lease_id: str, backend: str, upstream: str) -> None:
         pause = _FIRST_RETRY_SECONDS

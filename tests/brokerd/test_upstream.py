@@ -316,3 +316,17 @@ async def test_once_closed_it_begins_nothing_and_leaves_it_to_the_next_start(
         scene.end("y")
         await until(lambda: len(scene.upstream) == 0)
         assert (scene.pending(), scene.backend.revoked) == (["x", "y"], [])
+
+
+@in_a_loop
+async def test_a_fault_of_ours_is_named_and_leaves_it_to_the_next_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with _scene(tmp_path) as scene:
+        scene.made("x")
+        with mock.patch.object(scene.backend, "revoke", side_effect=KeyError("SECRET")):
+            scene.end("x")
+            await until(lambda: len(scene.upstream) == 0)
+        assert scene.pending() == ["x"]
+    assert "lease x is left in the journal: KeyError" in caplog.text
+    assert "SECRET" not in caplog.text
