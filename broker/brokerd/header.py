@@ -6,6 +6,10 @@ from brokerd.model import Credential
 from brokershim.errors import BackendUnavailable
 from brokershim.reference import is_key
 
+_LONGEST = 16 * 1024
+"""Bytes, as of a value in the store. Servers take headers of about so much (RFC 9110, section 5.4);
+and a reply with a longer one would not fit into a line of the wire, and its lease be nobody's."""
+
 
 def header_text(name: str, credential: Credential) -> str:
     """Return the key as text that a header can hold.
@@ -15,6 +19,10 @@ def header_text(name: str, credential: Credential) -> str:
     Raises:
         BackendUnavailable: It cannot stand there. The message holds nothing of it.
     """
+    if len(credential.value) > _LONGEST:
+        raise BackendUnavailable(
+            f"the key of {name} is over {_LONGEST} bytes", hint="look at what its backend holds"
+        )
     value = credential.value.decode("latin-1")
     if not is_key(value):
         raise BackendUnavailable(
