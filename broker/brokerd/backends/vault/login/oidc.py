@@ -12,6 +12,7 @@ from brokerd.backends.vault.login.base import Auth
 from brokerd.backends.vault.login.browsing import Door
 from brokerd.backends.vault.login.enrolled import Enrolled
 from brokerd.backends.vault.login.kept import Keeper, Kept
+from brokerd.backends.vault.login.lookup import lookup
 from brokerd.backends.vault.login.person import Person
 from brokerd.backends.vault.login.settings import auth_mount
 from brokerd.backends.vault.servers import servers
@@ -79,12 +80,8 @@ class PersonalLogin:
         if not kept.looks:
             return self._as_given(kept)
         asked_at = self._clocks.boot()
-        with translated("looking up the login's token"):
-            try:
-                answer: object = vault.client(kept.token).auth.token.lookup_self()
-            except hvac.exceptions.Forbidden:
-                return None
-        return looked_up(answer, kept.token, asked_at)
+        answer = lookup(vault, kept.token)
+        return None if answer is None else looked_up(answer, kept.token, asked_at)
 
     def _as_given(self, kept: Kept) -> Auth | None:
         left = kept.until - self._clocks.wall()

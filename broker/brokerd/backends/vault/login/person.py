@@ -6,11 +6,12 @@ import logging
 import threading
 from typing import Any
 
-from brokerd.backends.vault.client import Vault, hvac
+from brokerd.backends.vault.client import Vault
 from brokerd.backends.vault.faults import translated
 from brokerd.backends.vault.login.base import Auth
 from brokerd.backends.vault.login.browsing import BrowserLogin, Door
 from brokerd.backends.vault.login.kept import Keeper, Kept
+from brokerd.backends.vault.login.lookup import lookup
 from brokerd.backends.vault.reply import part, text
 from brokerd.identities.base import Login, Mode, Standing
 from brokerd.identities.oidc import ways
@@ -178,12 +179,7 @@ class Person:
 
     def _looked_up(self, token: str) -> dict[str, Any]:
         """Return what the server knows of a token; nothing, where that may not look at itself."""
-        with translated("looking up the login's token"):
-            try:
-                answer: object = self._vault.client(token).auth.token.lookup_self()
-            except hvac.exceptions.Forbidden:
-                return {}
-        return part(answer, "data")
+        return part(lookup(self._vault, token), "data")
 
     def _leave(self, token: str, accessor: str | None) -> None:
         """End a login that came to nothing, or that another follows, as far as that can be done."""

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 
-from brokerd.backends.vault.client import Vault, hvac
-from brokerd.backends.vault.faults import translated
+from brokerd.backends.vault.client import Vault
 from brokerd.backends.vault.login import helper
 from brokerd.backends.vault.login.auth import looked_up
 from brokerd.backends.vault.login.base import Auth
 from brokerd.backends.vault.login.enrolled import Enrolled
+from brokerd.backends.vault.login.lookup import lookup
 from brokerd.backends.vault.login.words import one_word
 from brokerd.identities import tokenfile
 from brokerd.identities.base import Identity
@@ -55,18 +55,14 @@ class GivenToken:
             BrokerError: As `Method.login`.
         """
         token, asked_at = self._read(), self._now()
-        with translated(f"looking up the token of {self._name}"):
-            try:
-                answer: object = vault.client(token).auth.token.lookup_self()
-            except hvac.exceptions.Forbidden:
-                answer = None
+        answer = lookup(vault, token)
         if answer is None:
             raise self._over()
         return looked_up(answer, token, asked_at)
 
     def _over(self) -> IdentityExpired:
         return IdentityExpired(
-            f"the token of {self._name} is over, or was revoked",
+            f"the token of {self._name} is over, was revoked, or may not look itself up",
             hint=f"get a new one, and {self._source}",
         )
 
