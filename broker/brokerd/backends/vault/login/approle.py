@@ -59,7 +59,9 @@ class AppRole:
             lambda client: client.auth.approle.login(
                 self._role_id, secret_id, use_token=False, mount_point=self._mount
             ),
-            "see role_id; its secret id may be over, used up or destroyed: have another one made",
+            # The last: a wrapping token does not say in which namespace it was made.
+            "see role_id; its secret id may be over, used up or destroyed, or another role's, and "
+            "then put in the true one's place: have another one made",
             self._now,
         )
 
