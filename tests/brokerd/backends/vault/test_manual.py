@@ -1,4 +1,4 @@
-"""Is what docs/vault.md shows accepted as it stands there, by us and by the server?"""
+"""Is what docs/vault.md and the README show accepted as it stands, by us and by the server?"""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from tests.support.certificate import self_signed
 from tests.support.daemon import REPOSITORY
 from tests.support.vault import Server
 
-_MANUAL = (REPOSITORY / "docs" / "vault.md").read_text()
+_MANUALS = ("docs/vault.md", "README.md")
+_TEXT = "\n".join((REPOSITORY / each).read_text() for each in _MANUALS)
 _BLOCKS = [
-    textwrap.dedent(each) for each in re.findall(r"(?:^(?:    .*)?\n)+", _MANUAL, re.MULTILINE)
+    textwrap.dedent(each) for each in re.findall(r"(?:^(?:    .*)?\n)+", _TEXT, re.MULTILINE)
 ]
 _TABLES = [each.strip() for each in _BLOCKS if each.strip().startswith("[")]
 _BACKEND = {"kind": "vault", "address": "https://vault.example", "login": "token"}
