@@ -19,17 +19,19 @@ class Between:
 
     Args:
         target: The server's ``host:port``.
+        losing: What stands in the requests whose answers are lost when it is deaf.
 
     Attributes:
         address: Where it listens itself, as ``host:port``.
-        state: ``up``; ``away``: it refuses connections; ``deaf``: requests reach the server, and
-            their answers nobody; ``hanging``: nothing happens.
+        state: ``up``; ``away``: it refuses connections; ``deaf``: some requests reach the server,
+            and their answers nobody; ``hanging``: nothing happens.
     """
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, losing: tuple[bytes, ...]) -> None:
         host, _, port = target.partition(":")
         self._target = host, int(port)
         self.state: State = "up"
+        self._losing = losing
         self._healed = threading.Event()
         self._listener = self._listen(0)
         self._port = self._listener.getsockname()[1]
@@ -82,15 +84,17 @@ class Between:
                 healed.wait(_SECONDS)
                 return
             with socket.create_connection(self._target, _SECONDS) as server:
-                _pass(client, server, deaf=state == "deaf")
+                _pass(client, server, self._losing if state == "deaf" else ())
 
 
-def _pass(client: socket.socket, server: socket.socket, *, deaf: bool) -> None:
+def _pass(client: socket.socket, server: socket.socket, losing: tuple[bytes, ...]) -> None:
     """Pass bytes both ways until one of them ends, or the server answers and nobody is to hear."""
+    deaf = False
     while True:
         readable, _, _ = select.select([client, server], [], [], _SECONDS)
         for each in readable:
             data = each.recv(_CHUNK)
             if not data or (deaf and each is server):
                 return
+            deaf = deaf or any(each in data for each in losing)
             (server if each is client else client).sendall(data)
