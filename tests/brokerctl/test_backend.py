@@ -48,9 +48,9 @@ def test_list_says_how_each_fares_and_what_to_do(cli: CommandLine) -> None:
     done = cli.run("backend", "list")
     assert done.stdout.splitlines() == [
         "BACKEND  KIND        LOGIN  STATE",
-        "corp     vault       cert   ok",
+        "corp     vault       cert   waits for its private key (PEM)",
         "llm      federation  -      ok",
-        "people   vault       oidc   ok",
+        "people   vault       oidc   waits for a login",
     ]
     assert done.stderr.splitlines() == [
         "brokerctl: corp: give it its private key (PEM) with `brokerctl backend enrol corp`",
@@ -63,7 +63,9 @@ def test_list_says_nothing_of_what_is_done(cli: CommandLine) -> None:
     given = {**CORP, "enrolment": {**CORP["enrolment"], "done": True}}  # type: ignore[dict-item]
     person = {**PEOPLE, "account": {**PEOPLE["account"], "state": "ready", "reason": ""}}  # type: ignore[dict-item]
     cli.daemon({"backend.list": {"backends": [given, person], "next": None}})
-    assert cli.run("backend", "list").stderr == ""
+    done = cli.run("backend", "list")
+    assert done.stderr == ""
+    assert [line.split()[-1] for line in done.stdout.splitlines()] == ["STATE", "ok", "ok"]
 
 
 def test_list_as_json(cli: CommandLine) -> None:

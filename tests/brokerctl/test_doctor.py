@@ -20,6 +20,7 @@ KEY = "sk-proj-" + "A1b2C3d4" * 4
 WELL: dict[str, Any] = {
     "daemon.status": STATUS,
     "identity.list": NO_IDENTITIES,
+    "backend.list": {"backends": [], "next": None},
     "audit.head": {"seq": 0, "hash": "0" * 64},
     "secret.list": {"secrets": [ROW], "next": None},
 }
@@ -243,7 +244,27 @@ def test_an_identity(cli: CommandLine, state: str, reason: str, verdict: str, hi
 )
 def test_a_backend(cli: CommandLine, state: str, reason: str, verdict: str) -> None:
     row = {"name": "corp", "state": state, "failures": 1, "retry_in": None, "reason": reason}
-    cli.daemon({**WELL, "daemon.status": {**STATUS, "backends": [row]}})
+    cli.daemon({**WELL, "backend.list": {"backends": [row], "next": None}})
     found = look(cli, 0)["backend corp"]
     assert found.state == verdict
     assert reason in found.detail
+
+
+@pytest.mark.usefixtures("python3")
+@pytest.mark.parametrize(
+    ("given", "reason", "verdict", "detail"),
+    [
+        (True, "", "ok", "no failure"),
+        (False, "", "warn", "has no private key (PEM)"),
+        (None, "the keyring is locked", "warn", "the keyring is locked"),
+    ],
+)
+def test_a_backend_that_waits_for_what_it_logs_in_with(
+    cli: CommandLine, given: bool | None, reason: str, verdict: str, detail: str
+) -> None:
+    enrolment = {"wants": "private key (PEM)", "done": given, "reason": reason}
+    row = {"name": "corp", "state": "closed", "reason": "", "enrolment": enrolment}
+    cli.daemon({**WELL, "backend.list": {"backends": [row], "next": None}})
+    found = look(cli, 0)["backend corp"]
+    assert (found.state, found.detail) == (verdict, detail)
+    assert found.hint == ("" if given else "give it that with `brokerctl backend enrol corp`")

@@ -7,7 +7,7 @@ from typing import Any
 
 from brokerctl import identities
 from brokerctl.checks.check import Check
-from brokerctl.replies import field, items
+from brokerctl.replies import field, pages
 from brokershim.client import Client
 
 
@@ -17,7 +17,7 @@ def sources(client: Client | None) -> Iterator[Check]:
         return
     for row in identities.listed(client):
         yield _identity(row)
-    for row in items(client.call("daemon.status"), "backends"):
+    for row in pages(client, "backend.list", "backends"):
         yield _backend(row)
 
 
@@ -37,7 +37,11 @@ def _identity(row: dict[str, Any]) -> Check:
 
 
 def _backend(row: dict[str, Any]) -> Check:
-    what, reason = f"backend {field(row, 'name', str)}", field(row, "reason", str)
+    name, reason = field(row, "name", str), field(row, "reason", str)
+    what, enrolment = f"backend {name}", row.get("enrolment")
+    if enrolment and not enrolment["done"]:
+        detail = enrolment["reason"] or f"has no {field(enrolment, 'wants', str)}"
+        return Check(what, "warn", detail, f"give it that with `brokerctl backend enrol {name}`")
     if row["state"] == "closed" and not reason:
         return Check(what, "ok", "no failure")
     return Check(what, "warn", reason, "its live keys are served; `brokerctl status` tells more")

@@ -118,8 +118,16 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         field(row, "name", str),
         field(row, "kind", str) or "-",
         field(row, "login", str) or "-",
-        describe_backend(row),
+        _waits_for(row) or describe_backend(row),
     )
+
+
+def _waits_for(row: dict[str, Any]) -> str:
+    """Return what a backend cannot log in without; empty where there is nothing."""
+    enrolment, account = row["enrolment"], row["account"]
+    if enrolment and enrolment["done"] is False:
+        return f"waits for its {field(enrolment, 'wants', str)}"
+    return "waits for a login" if account and account["state"] == "login" else ""
 
 
 def _advice(row: dict[str, Any]) -> list[str]:
