@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Generic, TypeVar
 
-from brokershim.errors import BrokerError
+from brokershim.errors import BackendUnavailable, BrokerError
 
 _Result = TypeVar("_Result")
 
@@ -30,6 +30,7 @@ class Flight(Generic[_Result]):
 
         Raises:
             BrokerError: The attempt's, in every thread that joined it.
+            BackendUnavailable: It ended in a fault of ours, which the thread that made it raises.
         """
         with self._lock:
             flight, mine = self._under_way, self._under_way is None
@@ -47,4 +48,7 @@ class Flight(Generic[_Result]):
         finally:
             with self._lock:
                 self._under_way = None
-            flight.cancel()  # after any other error, which is a fault of ours: nobody waits on
+            if not flight.done():
+                # A fault of ours, which goes on in this thread. Not cancelled: to who awaits one of
+                # the other threads, that would look like its own end, and it would give no reply.
+                flight.set_exception(BackendUnavailable("what was waited for has failed"))

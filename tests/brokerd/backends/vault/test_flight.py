@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from brokerd.backends.vault.flight import Flight
-from brokershim.errors import ServerDown
+from brokershim.errors import BackendUnavailable, ServerDown
 from tests.support.daemon import wait_until
 
 _SECONDS = 10.0
@@ -61,7 +61,7 @@ def test_a_fault_of_ours_leaves_nobody_waiting() -> None:
 
     found = together(fails)
     assert isinstance(found[0], ZeroDivisionError)
-    assert {type(each) for each in found[1:]} == {CancelledError}
+    assert {type(each) for each in found[1:]} == {BackendUnavailable}
 
 
 def test_the_next_attempt_is_a_new_one() -> None:
