@@ -138,12 +138,14 @@ class Leases(RuleBasedStateMachine):
         elif self.held:
             {"renew": self.renew, "release": self.release}[meanwhile](which)
         self.between.turn("up")
+        self.settles()
 
     @precondition(lambda self: self.held)
     @rule()
     def crash(self) -> None:
         self.running.close()
         self.start()
+        self.settles()
 
     @rule()
     def restart(self) -> None:
@@ -160,6 +162,11 @@ class Leases(RuleBasedStateMachine):
             self.process.terminate()
             assert self.process.wait(_SECONDS) == 0
             assert self.it.leases() == []
+
+    def settles(self) -> None:
+        """Wait until the server has nothing that nobody holds, as far as it can be reached."""
+        if self.between.state == "up":
+            wait_until(lambda: set(self.it.leases()) <= set(self.held.values()), _SECONDS)
 
     def one(self, which: int) -> str:
         return list(self.held)[which % len(self.held)]
