@@ -151,7 +151,9 @@ def test_a_backend_that_is_not_there_ends_with_4(cli: CommandLine) -> None:
 def test_enrol_sends_what_stdin_holds(cli: CommandLine) -> None:
     fake = cli.daemon({"backend.list": LISTED, "backend.enrol": {}})
     done = cli.run("backend", "enrol", "corp", stdin="line 1\nline 2\n")
-    assert done.stdout == "corp keeps it in the keyring\n"
+    assert done.stdout == (
+        "corp keeps it in the keyring; `brokerctl backend check corp` tries it\n"
+    )
     assert fake.params("backend.enrol") == [{"backend": "corp", "value": "line 1\nline 2"}]
     assert "line" not in done.stdout + done.stderr
 

@@ -248,6 +248,9 @@ def test_a_backend(cli: CommandLine, state: str, reason: str, verdict: str) -> N
     found = look(cli, 0)["backend corp"]
     assert found.state == verdict
     assert reason in found.detail
+    # Whether anything of it is served is not known here.
+    served = "`brokerctl status` tells what of it is served meanwhile"
+    assert found.hint == (served if reason else "")
 
 
 @pytest.mark.usefixtures("python3")

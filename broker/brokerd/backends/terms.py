@@ -39,6 +39,11 @@ def hosts_of(table: Table, otherwise: tuple[str, ...]) -> tuple[str, ...]:
         ConfigError: One is not written as a host, or there is none at all.
     """
     given = table.texts("hosts") or otherwise
+    if not given:
+        raise ConfigError(
+            f"{table.path}: {table.name}: hosts is missing",
+            hint='say where its keys may go, such as hosts = ["api.example.com"]',
+        )
     try:
         return normalise(given)
     except UsageError as error:

@@ -44,4 +44,4 @@ def _backend(row: dict[str, Any]) -> Check:
         return Check(what, "warn", detail, f"give it that with `brokerctl backend enrol {name}`")
     if row["state"] == "closed" and not reason:
         return Check(what, "ok", "no failure")
-    return Check(what, "warn", reason, "its live keys are served; `brokerctl status` tells more")
+    return Check(what, "warn", reason, "`brokerctl status` tells what of it is served meanwhile")

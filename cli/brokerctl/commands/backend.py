@@ -89,7 +89,7 @@ def enrol(name: str, misplaced: tuple[str, ...]) -> None:
     client = connect_or_start()
     stale.warn(client)
     client.call("backend.enrol", backend=name, value=read_secret(_wanted(client, name)))
-    output.result(f"{name} keeps it in the keyring")
+    output.result(f"{name} keeps it in the keyring; `brokerctl backend check {name}` tries it")
 
 
 def _listed(client: Client) -> list[dict[str, Any]]:

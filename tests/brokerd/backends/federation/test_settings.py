@@ -92,7 +92,7 @@ def test_a_secret_may_have_hosts_and_a_life_of_its_own(identity: SigningIdentity
         ({"provider": "openai", "identity_provider_id": "i"}, "service_account_id is missing"),
         ({"provider": "openrouter"}, "federation_policy_id is missing"),
         ({"provider": "rfc8693"}, "token_endpoint is missing"),
-        ({"provider": "rfc8693", **GENERAL, "hosts": []}, "no host"),
+        ({"provider": "rfc8693", **GENERAL, "hosts": []}, "hosts is missing"),
         ({"provider": "rfc8693", **GENERAL, "hosts": ["https://a/"]}, "hosts"),
         ({"provider": "rfc8693", **GENERAL, "token_endpoint": "http://a.example/"}, "not https"),
         ({"provider": "rfc8693", **GENERAL, "subject_token_type": "saml2"}, "none of"),

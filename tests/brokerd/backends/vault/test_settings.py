@@ -96,7 +96,7 @@ def test_the_backend_says_how_long_its_keys_are_served_unheard() -> None:
         ({**KV, "version": True}, "version is not a whole number"),
         ({**KV, "engine": "pki"}, "engine is none of"),
         ({**KV, "provider": "nobody"}, "provider is none that is known"),
-        ({**KV, "provider": "azure"}, "no host"),
+        ({**KV, "provider": "azure"}, "hosts is missing"),
         ({**KV, "max_staleness": "59s"}, "below twice"),
         ({**KV, "method": "read"}, "unknown key"),
         ({**KV, "parameters": {}}, "unknown key"),
