@@ -60,11 +60,11 @@ class _Minting:
         """Return what the backend itself calls open."""
         found: dict[str, str] = {}
         for line in self.backend.read_text().splitlines():
-            match line.split():
-                case ["minted", upstream, login]:
-                    found[upstream] = login
-                case [_, ended]:
-                    found = {each: by for each, by in found.items() if ended not in (each, by)}
+            what, upstream, *login = line.split()
+            if what == "minted":
+                found[upstream] = login[0]
+            else:
+                found = {each: by for each, by in found.items() if upstream not in (each, by)}
         return set(found)
 
     def journal(self) -> str:
