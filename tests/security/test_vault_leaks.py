@@ -56,7 +56,7 @@ def _shown(error: BrokerError) -> str:
 
 
 @pytest.mark.parametrize("said", ANSWERS.values(), ids=ANSWERS.keys())
-def test_an_echo_is_not_passed_on(said: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_claim_36_an_echo_is_not_passed_on(said: str, caplog: pytest.LogCaptureFixture) -> None:
     def talk(talking: socket.socket) -> None:
         talking.sendall(said.encode())
 

@@ -55,7 +55,7 @@ class BareServer:
     def _answer(self, accepted: socket.socket) -> None:
         try:
             with self._secured(accepted) as talking:
-                self.asked.append(_request(talking))
+                self.asked.append(read_request(talking))
                 self._talk(talking)
         except OSError:
             return  # the other end has hung up, as it should
@@ -67,7 +67,8 @@ class BareServer:
         return self._context.wrap_socket(accepted, server_side=True)
 
 
-def _request(talking: socket.socket) -> bytes:
+def read_request(talking: socket.socket) -> bytes:
+    """Return a request, whole."""
     data = b""
     while b"\r\n\r\n" not in data:
         part = talking.recv(65536)
