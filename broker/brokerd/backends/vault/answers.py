@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any, cast
@@ -34,6 +35,8 @@ _NO_LEADER = "local node not active"
 _PLAIN = frozenset({"role", "path", "paths", "ttl", "increment", "lease_id", "common_name"})
 """What a request may hold that its refusal may show again; all else may be a secret."""
 _SHORTEST_SECRET = 6
+_COUNTED = re.compile(r"[0-9]+ errors? occurred: \* ")
+"""How a Vault begins a list of errors, of which there is nearly always one (go-multierror)."""
 
 
 def judged(host: str, asked: requests.PreparedRequest, answer: Answer) -> requests.Response | Lost:
@@ -140,7 +143,7 @@ def _clean(document: dict[str, Any], asked: requests.PreparedRequest) -> dict[st
 
 def _words(document: dict[str, Any], asked: requests.PreparedRequest) -> list[str]:
     secrets = list(_secrets(asked))
-    return [washed(each, *secrets) for each in _errors(document)]
+    return [_COUNTED.sub("", washed(each, *secrets)) for each in _errors(document)]
 
 
 def _secrets(asked: requests.PreparedRequest) -> Iterator[str]:

@@ -40,15 +40,19 @@ _KINDS: dict[str, type[BrokerError]] = {
     "UnexpectedError": BackendRefused,  # another 4xx, such as 405 or 413
     "VaultError": BackendRefused,
 }
+_UNFIT_HINT = "see what config.toml asks it for, and at the server how that is set up"
 
 
 @contextmanager
-def translated(what: str, missing: type[NotFound] = NotFound) -> Generator[None]:
+def translated(
+    what: str, missing: type[NotFound] = NotFound, backend: str | None = None
+) -> Generator[None]:
     """Turn what hvac raises within into an error of ours.
 
     Args:
         what: Was being done, and to what, for the message; such as ``reading secret/llm``.
         missing: What a 404 is.
+        backend: Whose token is used, for the hint of a 403; None while there is none.
 
     Raises:
         BackendRefused: The server says no; its reason is in the message.
@@ -60,6 +64,7 @@ def translated(what: str, missing: type[NotFound] = NotFound) -> Generator[None]
         yield
     except hvac.exceptions.VaultError as error:
         found = _translated(what, missing, error)
+        found.hint = _hint(type(error).__name__, backend) or found.hint
     except requests.RequestException as error:  # its text may hold a header, and so a token
         found = BrokerError(f"{what}: it cannot be sent ({type(error).__name__})")
     else:
@@ -77,3 +82,10 @@ def _translated(what: str, missing: type[NotFound], error: Any) -> BrokerError:
     if kind is NotFound:
         return missing(f"{what}: {reason or 'there is no such thing'}")
     return kind(f"{what}: {reason or 'the server does not say why'}")
+
+
+def _hint(kind: str, backend: str | None) -> str | None:
+    """Return what to do about a refusal; None where its class says that."""
+    if kind == "Forbidden" and backend is not None:
+        return f"`brokerctl backend check {backend}` shows what it allows"
+    return _UNFIT_HINT if kind == "InvalidRequest" else None

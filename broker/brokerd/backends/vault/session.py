@@ -10,6 +10,7 @@ The token before lives on until it dies, since what was made under it dies with 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from functools import partial
 from typing import Any, TypeVar
 
 from brokerd.backends.vault.client import Vault, hvac
@@ -60,23 +61,25 @@ class Session:
         Raises:
             BrokerError: As `Method.login`, and as `faults.translated` says.
         """
-        what = what or f"asking {self._vault.name}"
+        refusals = partial(
+            translated, what or f"asking {self._vault.name}", backend=self._vault.name
+        )
         held = self._live() if under is None else self._of(under)
         refusal: Exception | None = None
-        with translated(what):
+        with refusals():
             try:
                 return work(self._upkeep.client(held, once=once))
             except hvac.exceptions.Forbidden as error:
                 refusal = error
         # After the handler: what goes wrong now must not carry the server's answer along.
         if refusal is not None and not self._upkeep.is_dead(held):
-            with translated(what):
+            with refusals():
                 raise refusal
         self._has_died(held)
         if under is not None:
             raise self._ended()
         held = self._live()
-        with translated(what):
+        with refusals():
             return work(self._upkeep.client(held, once=once))
 
     def risk(self) -> str | None:

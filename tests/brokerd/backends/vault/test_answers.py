@@ -109,6 +109,13 @@ def test_nor_does_what_stands_in_the_address(path: str) -> None:
     assert ("our-team" in caught.value.message) is ("our-team" in path)
 
 
+def test_how_many_errors_there_are_is_left_out() -> None:
+    said = json.dumps({"errors": ["1 error occurred:\n\t* permission denied\n\n"]}).encode()
+    with pytest.raises(BrokerError) as caught, translated("asking"):
+        _asked(403, said)
+    assert caught.value.message == "asking: permission denied"
+
+
 def test_a_version_that_is_gone_comes_with_what_is_known_of_it() -> None:
     metadata = {"deletion_time": "2026-01-01T00:00:00Z"}
     gone = {"request_id": "1", "data": {"data": None, "metadata": metadata}}

@@ -72,7 +72,21 @@ def test_as_what(name: str, kind: type[BrokerError]) -> None:
     error = _raised(getattr(exceptions, name)(errors=["one", "two"]))
     assert type(error) is kind
     assert error.message == "reading a: one; two"
-    assert error.hint == kind.hint
+    if name != "InvalidRequest":
+        assert error.hint == kind.hint
+
+
+def test_the_hint_names_the_backend_where_its_policy_may_be_the_reason() -> None:
+    def hint(kind: str) -> str:
+        with pytest.raises(BrokerError) as caught, translated("reading a", backend="corp"):
+            raise getattr(exceptions, kind)(errors=["no"])
+        return caught.value.hint
+
+    assert hint("Forbidden") == "`brokerctl backend check corp` shows what it allows"
+    # It is allowed to ask: what it asks for is what is wrong.
+    assert hint("InvalidRequest") == (
+        "see what config.toml asks it for, and at the server how that is set up"
+    )
 
 
 def test_what_a_404_is_depends_on_what_was_asked() -> None:
