@@ -14,7 +14,7 @@ from brokerd.foreign import _NAMES as FOREIGN
 from brokerd.providers import PROVIDERS
 from demo import search
 from demo.forms import Needles
-from tests.e2e.session import Session
+from tests.e2e.session import Session, eventually
 
 _REPOSITORY = Path(__file__).parents[2]
 
@@ -67,9 +67,11 @@ def test_claim_01_a_reader_of_proc_finds_references_only(home: Session) -> None:
         environ = Path(f"/proc/{app.pid}/environ").read_bytes()
         assert b"OPENAI_API_KEY=brokerref:openai/dev\0" in environ
     with subprocess.Popen(["sleep", "60"], env={"LEAK": f"user:{key}"}) as planted:
-        found = search.in_processes(_needles(home), "environ").found  # the control
+        # The control. A process that has just begun shows no environment for a moment.
+        there = [f"environ of process {planted.pid}: in clear"]
+        seen = eventually(lambda: search.in_processes(_needles(home), "environ").found == there)
         planted.kill()
-    assert found == [f"environ of process {planted.pid}: in clear"]
+    assert seen
 
 
 def _find_nothing(home: Session) -> None:
