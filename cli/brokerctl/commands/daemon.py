@@ -18,7 +18,8 @@ from brokershim.errors import DaemonUnreachable
 from brokershim.ownership import open_private
 
 _KEYS = ("pid", "version", "uptime", "connections")
-_STOP_SECONDS = 15.0
+_STOP_SECONDS = 30.0
+"""Longer than a daemon waits in all, should every server and keyring that it has to tell hang."""
 _NOTE_AFTER = 1.0
 _TAIL_BYTES = 1024 * 1024
 

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from brokerctl.commands.daemon import _STOP_SECONDS
+from tests.support.between import Between
 from tests.support.daemon import World, started, wait_until
 from tests.support.jwks import Issuer
 from tests.support.postgres import Postgres
@@ -106,3 +108,22 @@ def test_a_crash_with_many_leases_leaves_none(
     assert len(it.leases()) == 20
     with started(world):
         wait_until(lambda: it.leases() == [], 20)
+
+
+@pytest.mark.slow
+def test_a_daemon_whose_server_hangs_as_it_stops_ends_in_time_and_leaves_it_to_the_next(
+    vault_server: Server, issuer: Issuer, world: World, stage: Stage
+) -> None:
+    with Between(vault_server.process.address, ()) as between:
+        it = VaultedWorld(world, vault_server, issuer, address=f"http://{between.address}")
+        with it.halting("none") as process:
+            holder = stage.enter()
+            holder.call("session.open", program="/bin/true", env={"A": NAME})
+            holder.call("lease.acquire", secret=NAME)
+            between.turn("hanging")
+            process.terminate()
+            assert process.wait(_STOP_SECONDS) == 0
+        assert len(it.leases()) == 1
+        between.turn("up")
+        with started(world):
+            wait_until(lambda: it.leases() == [], 20)
