@@ -245,12 +245,12 @@ def test_nothing_is_left_and_nothing_dead_is_served(server: Server, issuer: Issu
 
 @pytest.mark.slow
 def test_the_same_with_many_histories(server: Server, issuer: Issuer) -> None:
-    _try(_among(Leases, server, issuer), 8, 20)
+    _try(_among(Leases, server, issuer), 5, 20)
 
 
 @pytest.mark.slow
 def test_the_same_with_users_of_a_database(
     server: Server, issuer: Issuer, postgres_server: Postgres
 ) -> None:
-    _try(_among(LeasesThatEnd, server, issuer, postgres_server), 8, 20)
+    _try(_among(LeasesThatEnd, server, issuer, postgres_server), 5, 20)
     assert postgres_server.users() == set()
