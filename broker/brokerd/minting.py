@@ -97,5 +97,9 @@ class Minting:
 
 
 def _made_nothing(error: BrokerError) -> bool:
-    """Return whether a backend that ends in an error has surely made nothing."""
-    return isinstance(error, _MADE_NOTHING) or error.details.get("sent") is False
+    """Return whether a backend that ends in an error has surely made nothing.
+
+    What the error says of it goes first: a standby may have passed a request on, and then failed.
+    """
+    sent = error.details.get("sent")
+    return sent is False or (sent is None and isinstance(error, _MADE_NOTHING))

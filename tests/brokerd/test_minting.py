@@ -84,6 +84,7 @@ _MAY_HAVE_MADE: list[Exception] = [
     BackendTimeout("no answer"),
     BackendUnavailable("half an answer"),
     ServerDown("500", details={"sent": True}),
+    ServerStandby("passed on, and lost", details={"sent": True}),
     ServerStandby("it could not pass on the answer", details={"sent": True}),
     BrokerError("who knows"),
     RuntimeError("a fault of ours"),
