@@ -150,7 +150,7 @@ class DynamicSecrets:
         fields = part(answer, "data")
         value = text(fields, terms.field)
         if value:
-            return value.encode()
+            return value.encode("utf-8", "surrogatepass")  # JSON may hold half a character
         self._take_back(terms, lease)
         fault = "is no text" if terms.field in fields else f"is not among the {len(fields)}"
         raise SecretNotFound(

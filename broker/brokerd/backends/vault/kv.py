@@ -217,7 +217,7 @@ def _refuse_pin(terms: KvTerms) -> None:
 def _value(terms: KvTerms, fields: Mapping[str, Any]) -> bytes:
     value = fields.get(terms.field)
     if isinstance(value, str) and value:
-        return value.encode()
+        return value.encode("utf-8", "surrogatepass")  # JSON may hold half a character
     # How many there are, and not which: a name may tell more than it should.
     fault = "is no text" if terms.field in fields else f"is not among the {len(fields)}"
     raise SecretNotFound(

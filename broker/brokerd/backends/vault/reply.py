@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+LARGEST = 2**53 - 1
+"""The largest whole number that is taken from an answer."""
+
 
 def part(answer: object, *keys: str) -> dict[str, Any]:
     """Return an object inside an answer; empty where there is none.
@@ -19,9 +22,15 @@ def part(answer: object, *keys: str) -> dict[str, Any]:
 
 
 def number(answer: object, key: str) -> int | None:
-    """Return a whole number that stands in an answer; None where there is none."""
+    """Return a whole number that stands in an answer; None where there is none.
+
+    One that is too large for a double to hold is none (RFC 8259, section 6): added to a time, it
+    would be an error of ours.
+    """
     found = part(answer).get(key)
-    return found if isinstance(found, int) and not isinstance(found, bool) else None
+    if not isinstance(found, int) or isinstance(found, bool) or abs(found) > LARGEST:
+        return None
+    return found
 
 
 def text(answer: object, key: str) -> str:

@@ -15,14 +15,16 @@ import pytest
 from brokerd.backends.people import Finding
 from brokerd.backends.vault.backend import VaultBackend
 from brokerd.backends.vault.client import Vault
+from brokerd.backends.vault.login.auth import auth_of
 from brokerd.backends.vault.login.base import Auth
 from brokerd.backends.vault.login.browsing import Door
 from brokerd.backends.vault.login.enrolled import Enrolled
 from brokerd.backends.vault.login.kept import Keeper
 from brokerd.backends.vault.login.person import Person
 from brokerd.backends.vault.session import Session
+from brokerd.header import header_text
 from brokerd.identities.oidc.clocks import Clocks
-from brokershim.errors import BrokerError
+from brokershim.errors import BackendUnavailable, BrokerError, ServerDown
 from tests.support.bare_server import BareServer
 from tests.support.memory_keyring import MemoryKeyring, use
 from tests.support.vault_client import vault_at
@@ -107,3 +109,25 @@ def test_the_name_of_a_person_is_one_line(monkeypatch: pytest.MonkeyPatch) -> No
         kept = person._kept(Auth(TOKEN, "an-accessor", None, 0, renewable=False))
     assert kept.shown.startswith("ada ")
     assert is_harmless(kept.shown)
+
+
+@pytest.mark.parametrize("seconds", [10**400, -(10**400), 2**53])
+def test_a_time_that_nothing_can_hold_is_none(seconds: int) -> None:
+    found = {"client_token": TOKEN, "lease_duration": seconds, "accessor": "a"}
+    with pytest.raises(ServerDown):
+        auth_of({"auth": found}, 1.0)
+    made = {"lease_id": "db/creds/x/1", "lease_duration": seconds, "password": "of-a-user"}
+    terms = read(engine="dynamic", path="db/creds/x", field="password")
+    with BareServer(answering(made | {"data": made})) as server:
+        session = Session(vault_at(f"http://{server.host}"), Given())
+        making = VaultBackend("corp", session, Given(), {NAME: terms}, 30.0)
+        with pytest.raises(BackendUnavailable, match="does not say how long"):
+            making.fetch(NAME)
+
+
+def test_half_a_character_is_no_key() -> None:
+    data = {"path": "secret/", "type": "kv", "key": "sk-\ud800"}
+    with BareServer(answering(data)) as server:
+        found = backend(vault_at(f"http://{server.host}")).fetch(NAME)
+    with pytest.raises(BackendUnavailable, match="a character that no key has"):
+        header_text(NAME, found)

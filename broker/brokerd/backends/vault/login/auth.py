@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from brokerd.backends.vault.login.base import Auth
+from brokerd.backends.vault.reply import LARGEST
 from brokershim.errors import ServerDown
 
 
@@ -87,7 +88,7 @@ def _optional(found: Mapping[str, Any], name: str) -> str | None:
 def _seconds(found: Mapping[str, Any], name: str, default: int | None = None) -> float:
     """Return seconds; what is missing, and has no default, must not be taken for no end."""
     value = found.get(name, default)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LARGEST:
         raise _nonsense()
     return float(value)
 
