@@ -22,6 +22,7 @@ _PAUSES = (0.2, 0.4)
 """Seconds before another try, where one does no harm."""
 _TEMPORARY = (500, 502, 503, 504)
 _LONGEST_PAUSE = 3600.0
+_URL_HINT = "write it whole, and nothing else, as in https://server.example.com:8200"
 
 
 @dataclass(frozen=True)
@@ -65,11 +66,11 @@ def check_url(where: str, url: str) -> str:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        raise ConfigError(f"{where} is no URL") from None
+        raise ConfigError(f"{where} is no URL", hint=_URL_HINT) from None
     # RFC 3986, section 2: a URL is ASCII. A space in it would end the request's first line.
     visible = url.isascii() and url.isprintable() and " " not in url
     if not host or parts.username is not None or parts.fragment or not visible:
-        raise ConfigError(f"{where} is not a URL of a server")
+        raise ConfigError(f"{where} is not a URL of a server", hint=_URL_HINT)
     if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
         raise ConfigError(
             f"{where} is not https", hint="only a server on this machine may do without"

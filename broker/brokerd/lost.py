@@ -27,6 +27,8 @@ _NOT_NOW = (9, 10)
 """OpenSSL's codes for a certificate that is not valid yet, and not any more (x509_vfy.h): so says
 this machine's clock."""
 
+_AWAY_HINT = "see whether it runs, and its address in config.toml"
+
 
 class Lost(NamedTuple):
     """There is no answer.
@@ -60,7 +62,8 @@ def lost(host: str, name: str, failure: Exception, sent: bool) -> Lost:
     if isinstance(failure, ssl.SSLError) and not sent:
         return Lost(_unproven(host, name, failure), sent, again=False)
     doing = "breaks off" if sent else "cannot be reached"
-    return Lost(ServerDown(f"{host} {doing} ({_reason(failure)})"), sent)
+    hint = _AWAY_HINT if isinstance(failure, ConnectionRefusedError) else None
+    return Lost(ServerDown(f"{host} {doing} ({_reason(failure)})", hint=hint), sent)
 
 
 def _refuses_us(failure: ssl.SSLError) -> bool:
@@ -82,6 +85,8 @@ def _unproven(host: str, name: str, failure: ssl.SSLError) -> ServerUnproven:
     )
     if getattr(failure, "verify_code", None) in _NOT_NOW:
         hint = "see whether this machine's clock is right, and then its certificate"
+    if _code(failure) == "WRONG_VERSION_NUMBER":
+        hint = "it speaks no TLS there: see its address in config.toml"
     return ServerUnproven(
         f"{host} cannot prove that it is {name} (TLS: {_said(failure)})", hint=hint
     )

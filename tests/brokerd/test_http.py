@@ -220,8 +220,9 @@ def test_no_header_becomes_two(server: Provider, value: str) -> None:
     ],
 )
 def test_tokens_go_to_no_such_url(url: str) -> None:
-    with pytest.raises(ConfigError, match="here is no"):
+    with pytest.raises(ConfigError, match="here is no") as refused:
         http.check_url("here", url)
+    assert refused.value.hint != ConfigError.hint
 
 
 @pytest.mark.parametrize("url", ["https://a.example/t?x=1", "http://127.0.0.1:1/", "http://[::1]/"])

@@ -83,3 +83,15 @@ def test_a_clock_may_be_why_a_certificate_is_over_or_not_yet_valid(code: int) ->
     failure.verify_code, failure.verify_message = code, "certificate is not yet valid"
     found = lost("vault.example", "vault.example", failure, sent=False)
     assert "this machine's clock" in (found.error.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("failure", "hint"),
+    [
+        (ConnectionRefusedError(), "see whether it runs, and its address in config.toml"),
+        (_alert("WRONG_VERSION_NUMBER"), "it speaks no TLS there: see its address in config.toml"),
+        (ConnectionResetError(), ServerDown.hint),
+    ],
+)
+def test_what_is_most_likely_wrong_comes_first(failure: Exception, hint: str) -> None:
+    assert lost("vault.example", "vault.example", failure, sent=False).error.hint == hint

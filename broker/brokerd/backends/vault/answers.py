@@ -91,7 +91,7 @@ def _foreign(host: str, status: int) -> Lost:
     else:
         error = ServerDown(
             f"{host} answers what no Vault does (status {status})",
-            hint="is there a proxy before it? correct its address in config.toml",
+            hint="see its address in config.toml: is it https, and no proxy before it?",
         )
     return Lost(error, sent=True, again=False)
 

@@ -28,11 +28,13 @@ class _Need:
         subject: The secret that needs it; empty for the login itself.
         path: Where.
         capability: What is needed; None for a folder, where nothing is.
+        slip: What to do first where it lacks; empty where that is nothing.
     """
 
     subject: str
     path: str
     capability: str | None
+    slip: str = ""
 
 
 class Checks:
@@ -73,7 +75,8 @@ class Checks:
         if self._mounts.keeps_versions(mount):
             paths = [f"{mount}/{part}/{terms.path}" for part in ("data", "metadata")]
         folder = paths[-1].rpartition("/")[0] + "/"
-        return [*(_Need(name, path, "read") for path in paths), _Need(name, folder, None)]
+        needs = [_Need(name, path, "read", terms.slip) for path in paths]
+        return [*needs, _Need(name, folder, None)]
 
     def _of_the_login(self, accessor: str | None) -> list[_Need]:
         # One that has none cannot be ended, or is not ours to end.
@@ -95,8 +98,8 @@ def _finding(need: _Need, found: frozenset[str]) -> Finding | None:
     lacks = lacking(found, [need.capability])
     fitting = {need.capability, _AS_GOOD.get(need.capability)}
     beyond = tuple(sorted(found - fitting))
-    has, hint = tuple(sorted(found)), _hint(need.path, need.capability, lacks, beyond)
-    return Finding(need.subject, need.path, has, lacks, beyond, hint)
+    hint = (need.slip if lacks else "") or _hint(need.path, need.capability, lacks, beyond)
+    return Finding(need.subject, need.path, tuple(sorted(found)), lacks, beyond, hint)
 
 
 def _of_a_folder(need: _Need, found: frozenset[str]) -> Finding | None:
@@ -122,5 +125,8 @@ def _nowhere(terms: KvTerms, error: BackendRefused | SecretNotFound) -> Finding:
     hint = error.hint
     if isinstance(error, BackendRefused):
         data = rule(f"{terms.mount}/data/{terms.path}", ["read"])
-        hint = f"add to the policy of its role: {data} (without data/ where it is KV 1)"
+        hint = (
+            f"if {terms.mount} is its mount, add to the policy of its role: {data} "
+            "(without data/ where it is KV 1)"
+        )
     return Finding(terms.secret.name, terms.place, lacks=("read",), hint=hint)

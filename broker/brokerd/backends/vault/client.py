@@ -46,10 +46,14 @@ class Vault:
             prove: Puts a client certificate on each connection.
 
         Raises:
-            BackendRefused: The token has characters that no token has.
+            BackendRefused: The token is empty, or has characters that no token has.
         """
-        if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
-            raise BackendRefused(f"{self.name}: what should be a token is none")
+        if token is not None and not _is_one(token):
+            raise BackendRefused(
+                f"{self.name}: what should be a token is none",
+                hint="see what stands where config.toml says that it is, or in the keyring: "
+                f"`brokerctl backend enrol {self.name}`",
+            )
         session = requests.Session()
         session.trust_env = False  # no proxy, no netrc, no bundle of authorities
         session.headers.clear()
@@ -66,3 +70,8 @@ class Vault:
             session=session,
             namespace=self.servers.namespace,
         )
+
+
+def _is_one(token: str) -> bool:
+    """Return whether it could be a token: with an empty one, as of an empty file, nobody asks."""
+    return token.isascii() and token.isprintable() and bool(token) and " " not in token

@@ -194,13 +194,12 @@ def _destroyed(terms: KvTerms, version: int | None) -> SecretDestroyed:
 
 def _missing(terms: KvTerms) -> SecretNotFound:
     which = "" if terms.version is None else f"version {terms.version} of "
-    hint = f"see whether `kv get -mount={terms.mount} {terms.path}` finds it"
-    if terms.path.startswith("data/"):
-        hint = 'leave out the "data/" of path: only the HTTP API of KV 2 has it'
+    version = "" if terms.version is None else f"-version={terms.version} "
+    command = f"vault kv get -mount={terms.mount} {version}{terms.path}"
     return SecretNotFound(
         f"{which}{terms.secret.name} is not in {terms.secret.backend}: "
         f"there is nothing at {terms.path} of {terms.mount}",
-        hint=hint,
+        hint=terms.slip or f"see whether `{command}` finds it",
     )
 
 

@@ -14,7 +14,7 @@ from brokershim.errors import ConfigError
 
 Scalar = str | int | bool
 _NO_ENGINES = ("auth", "sys")
-_KV_HINT = 'as for `kv get -mount=secret llm/openai`: mount = "secret", path = "llm/openai"'
+_KV_HINT = 'as for `vault kv get -mount=secret llm/openai`: mount = "secret", path = "llm/openai"'
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,15 @@ class KvTerms:
     def place(self) -> str:
         """Where it is, for messages."""
         return f"{self.mount}/{self.path}"
+
+    @property
+    def slip(self) -> str:
+        """What to do about a path that looks like another program's; empty where it does not."""
+        if self.path.startswith("data/"):
+            return 'leave out the "data/" of path: only the HTTP API of KV 2 has it'
+        if self.path.startswith(f"{self.mount}/"):
+            return f'leave out the "{self.mount}/" of path: `mount` says it'
+        return ""
 
 
 @dataclass(frozen=True)

@@ -77,12 +77,26 @@ def test_what_is_missing_comes_with_its_rule(vault_server: Server) -> None:
         assert f'path "{path}" {{ capabilities = ["{lacks}"] }}' in found[path].hint
 
 
+@pytest.mark.parametrize("slip", ["data/", "{mount}/"])
+def test_a_path_that_is_written_as_elsewhere_needs_no_policy(
+    vault_server: Server, slip: str
+) -> None:
+    mount = vault_server.kv()
+    start = slip.format(mount=mount)
+    secrets = {STATIC: {**_kv(mount), "path": f"{start}llm/openai"}}
+    found = _found(vault_server, {f"{mount}/data/llm/*": ["read"]}, secrets)
+    lacking = found[f"{mount}/data/{start}llm/openai"]
+    assert lacking.lacks == ("read",)
+    assert lacking.hint.startswith(f'leave out the "{start}" of path')
+
+
 def test_a_mount_where_it_may_do_nothing_is_named(vault_server: Server) -> None:
     mount = vault_server.kv()
     found = _found(vault_server, {"elsewhere": ["read"]}, {STATIC: _kv(mount)})
     nowhere = found[f"{mount}/llm/openai"]
     assert (nowhere.subject, nowhere.lacks) == (STATIC, ("read",))
     assert f'path "{mount}/data/llm/openai"' in nowhere.hint
+    assert nowhere.hint.startswith(f"if {mount} is its mount, ")  # as for one that is none
 
 
 def test_a_mount_that_is_no_kv_engine_is_named(vault_server: Server) -> None:

@@ -48,6 +48,7 @@ def test_what_no_vault_says_is_the_servers_fault(second: Provider, said: Answer)
     error = error_of(read, second.url)
     assert type(error) is ServerDown
     assert "answers what no Vault does" in error.message
+    assert "https" in error.hint  # such as a TLS server's 400 to plain http
     assert "address" in error.hint
 
 

@@ -147,10 +147,10 @@ def test_a_version_that_is_to_be_deleted_later_still_lives(
 
 
 @pytest.mark.parametrize(
-    ("values", "message"),
+    ("values", "message", "command"),
     [
-        ({"path": "llm/none"}, "there is nothing at llm/none of"),
-        ({"version": 9}, "version 9 of openai/dev is not in corp"),
+        ({"path": "llm/none"}, "there is nothing at llm/none of", "{mount} llm/none"),
+        ({"version": 9}, "version 9 of openai/dev is not in corp", "{mount} -version=9 llm/openai"),
     ],
 )
 def test_what_never_was_is_not_found(
@@ -159,13 +159,14 @@ def test_what_never_was_is_not_found(
     rules: dict[str, list[str]],
     values: dict[str, Any],
     message: str,
+    command: str,
 ) -> None:
     backend, _ = _kv(vault_server, rules, mount, **values)
     for look in (backend.fetch, backend.newest):
         with pytest.raises(SecretNotFound, match=message) as caught:
             look(NAME)
         assert type(caught.value) is SecretNotFound
-        assert "kv get" in caught.value.hint
+        assert f"`vault kv get -mount={command.format(mount=mount)}`" in caught.value.hint
 
 
 def test_a_path_of_the_http_api_is_refused_with_a_hint(

@@ -80,9 +80,10 @@ def test_no_variable_decides_where_it_goes(
     assert not {"x-vault-token", "authorization", "x-vault-namespace"} & headers.keys()
 
 
-@pytest.mark.parametrize("token", ["a\nb", "a b", " a", "a\r\nx: y", "t\u00e9", "a\0"])
+@pytest.mark.parametrize("token", ["", "a\nb", "a b", " a", "a\r\nx: y", "t\u00e9", "a\0"])
 def test_what_is_no_token_is_not_sent(second: Provider, token: str) -> None:
     with pytest.raises(BrokerError) as caught:
         vault_at(second.url).client(token)
     assert caught.value.message == "corp: what should be a token is none"
+    assert "`brokerctl backend enrol corp`" in caught.value.hint
     assert second.asked == []

@@ -108,7 +108,8 @@ class Certificate:
         if not _load(context, chain, key.encode()):
             raise IdentityUnavailable(
                 f"{self._path} and the private key that {self._name} was given do not fit",
-                hint=f"give it that key: `brokerctl backend enrol {self._name} < key.pem`",
+                hint="correct cert_file in config.toml, or give it that file's key: "
+                f"`brokerctl backend enrol {self._name} < key.pem`",
             )
 
     def _certificate(self) -> x509.Certificate:

@@ -53,7 +53,10 @@ def _run(program: str, seconds: float) -> tuple[bytes, int]:
             output = _read(program, child, until)
             return output, child.wait(max(until - time.monotonic(), 0))
         except (TimeoutError, subprocess.TimeoutExpired):
-            late = BackendTimeout(f"{program} did not answer in {seconds:.0f} s")
+            late = BackendTimeout(
+                f"{program} did not answer in {seconds:.0f} s",
+                hint=f"see why `{program} get` does not end",
+            )
         finally:
             if child.returncode is None:
                 _end(child)
@@ -72,7 +75,14 @@ def _start(program: str) -> subprocess.Popen[bytes]:
             start_new_session=True,
         )
     except OSError as error:
-        raise IdentityUnavailable(f"cannot run {program}: {error.strerror}") from None
+        raise _unusable(program, error) from None
+
+
+def _unusable(program: str, error: OSError) -> IdentityUnavailable:
+    return IdentityUnavailable(
+        f"cannot run {program}: {error.strerror}",
+        hint="see `token_helper` in config.toml, and that it is a program which you may run",
+    )
 
 
 def _read(program: str, child: subprocess.Popen[bytes], until: float) -> bytes:
@@ -109,7 +119,7 @@ def _check(program: str) -> None:
         loose = [real] if _is_open(os.stat(real)) else []
         loose += [each for each in _folders(real) if _is_open(os.stat(each))]
     except OSError as error:
-        raise IdentityUnavailable(f"cannot run {program}: {error.strerror}") from None
+        raise _unusable(program, error) from None
     if loose:
         raise InsecurePath(f"{program} could be changed by others", hint=f"chmod go-w {loose[0]}")
 

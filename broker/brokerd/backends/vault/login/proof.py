@@ -9,7 +9,7 @@ from brokerd.backends.vault.client import Vault
 from brokerd.backends.vault.faults import translated
 from brokerd.backends.vault.login.auth import auth_of
 from brokerd.backends.vault.login.base import Auth
-from brokershim.errors import BackendRefused, NamespaceNotFound, NotFound
+from brokershim.errors import BackendRefused, BrokerError, NamespaceNotFound, NotFound
 
 
 def prove(
@@ -41,5 +41,12 @@ def asked(vault: Vault, mount: str, ask: Callable[[Any], object], hint: str) -> 
     except NamespaceNotFound:
         raise
     except (BackendRefused, NotFound) as error:
-        refusal = BackendRefused(error.message, hint=hint)
+        refusal = BackendRefused(error.message, hint=_first(mount, error) + hint)
     raise refusal
+
+
+def _first(mount: str, error: BrokerError) -> str:
+    """Return where to look first: a mount that is none is refused, and not said to be none."""
+    if isinstance(error, NotFound) or error.message.endswith("permission denied"):
+        return f"see whether the auth method is at auth/{mount} (`auth_mount`), then "
+    return ""

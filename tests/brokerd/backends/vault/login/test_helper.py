@@ -60,10 +60,11 @@ def test_one_that_hangs_is_ended_with_all_it_started(tmp_path: Path, text: str) 
     os.mkfifo(tmp_path / "held")
     held = os.open(tmp_path / "held", os.O_RDONLY | os.O_NONBLOCK)
     try:
-        with pytest.raises(BackendTimeout, match="did not answer"):
+        with pytest.raises(BackendTimeout, match="did not answer") as late:
             helper.get(program(tmp_path, f"exec 3> {tmp_path}/held; echo >&3; {text}"), seconds=0.2)
         assert os.read(held, 1) == b"\n"
         wait_until(lambda: ended(held))
+        assert late.value.hint == f"see why `{tmp_path}/helper get` does not end"
     finally:
         os.close(held)
 
@@ -117,8 +118,9 @@ def test_one_in_a_folder_where_each_has_their_own_is_run(tmp_path: Path) -> None
 
 
 def test_one_that_is_not_there_or_no_program_is_named(tmp_path: Path) -> None:
-    with pytest.raises(IdentityUnavailable, match="cannot run"):
+    with pytest.raises(IdentityUnavailable, match="cannot run") as gone:
         helper.get(str(tmp_path / "gone"))
+    assert "`token_helper` in config.toml" in gone.value.hint
     path = program(tmp_path, "")
     os.chmod(path, 0o600)
     with pytest.raises(IdentityUnavailable, match="Permission denied"):

@@ -98,6 +98,18 @@ def test_a_role_that_is_gone_is_named(vault_server: Server, method: SignedToken)
     with pytest.raises(BackendRefused) as refused:
         replace(method, role="gone").login(vault_of(vault_server))
     assert "role gone of auth/" in refused.value.hint
+    assert "auth_mount" not in refused.value.hint
+
+
+def test_a_method_that_is_mounted_elsewhere_is_looked_for_first(
+    vault_server: Server, method: SignedToken
+) -> None:
+    """A server says no more of it than of a proof that it does not take."""
+    with pytest.raises(BackendRefused) as refused:
+        replace(method, mount="gone").login(vault_of(vault_server))
+    assert refused.value.hint.startswith(
+        "see whether the auth method is at auth/gone (`auth_mount`), then see whom role"
+    )
 
 
 def test_without_a_role_the_methods_default_is_taken(
@@ -126,7 +138,7 @@ def test_nor_where_the_server_answers_404(vault_server: Server) -> None:
 
     with pytest.raises(BackendRefused, match="no handler for route") as refused:
         prove(vault_of(vault_server), "nowhere", show, "mount it", clock.now)
-    assert refused.value.hint == "mount it"
+    assert refused.value.hint.endswith(", then mount it")
 
 
 def test_it_logs_in_within_a_namespace(vault_server: Server, method: SignedToken) -> None:
