@@ -21,7 +21,7 @@ _AUDIENCE = "https://vault.example.com"
 # In seconds: how often it looks, how old a key may get, a tick of the daemon, and how long a server
 # is waited for.
 _WATCH, _STALE, _TICK, _DEADLINE = 1, 4, 1, 15
-_SLACK = 2  # that a busy machine may take
+_SLACK = 4  # that a busy machine may take
 _CONFIG = """
 [identity.work]
 kind = "file"
