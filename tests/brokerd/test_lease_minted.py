@@ -134,6 +134,21 @@ async def test_the_status_counts_what_is_still_to_be_revoked(granted: World) -> 
 
 
 @in_a_loop
+async def test_the_status_says_for_how_long_a_key_lives_without_its_backend(
+    granted: World,
+) -> None:
+    async with inner_daemon(granted, FakeBackend(minting=True)) as inner:
+        dies = inner.now + 300.0
+        inner.backend.life = lambda: dies
+        client = await inner.holder()
+        await client.lease()
+        await client.lease()
+        inner.now += 100.0
+        (row,) = (await client.call("daemon.status"))["backends"]
+        assert (row["keys"], row["served_for"]) == (2, 200.0)
+
+
+@in_a_loop
 async def test_what_is_just_being_made_as_the_daemon_stops_is_revoked(granted: World) -> None:
     async with inner_daemon(granted, FakeBackend(minting=True)) as inner:
         client = await inner.holder()

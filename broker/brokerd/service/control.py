@@ -78,17 +78,22 @@ class Control:
         now = self._parts.now()
         breakers = self._parts.breakers.items()
         return [
-            {"name": name, **asdict(each.health(now)), **self._kept(name, now)}
+            {"name": name, **asdict(each.health(now)), **self._served(name, now)}
             for name, each in breakers
         ]
 
-    def _kept(self, backend: str, now: float) -> dict[str, Any]:
-        """Return how many keys of a backend are kept, and for how long all are without it."""
-        kept = [each for _, each in self._parts.credentials.kept(backend)]
-        ends = [each.ends_at for each in kept if each.ends_at is not None]
+    def _served(self, backend: str, now: float) -> dict[str, Any]:
+        """Return how many keys of a backend are served, and for how long all are without it."""
+        parts = self._parts
+        made = [each for each in parts.leases if each.backend == backend and each.upstream]
+        ends = [
+            *(each.ends_at for _, each in parts.credentials.kept(backend)),
+            *(each.key_expires_at for each in made),
+        ]
+        known = [each for each in ends if each is not None]
         return {
-            "keys": len(kept),
-            "served_for": round(min(ends) - now, 1) if ends else None,
+            "keys": len(ends),
+            "served_for": round(max(min(known) - now, 0.0), 1) if known else None,
         }
 
     def _policy(self) -> dict[str, Any]:

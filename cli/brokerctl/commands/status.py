@@ -34,9 +34,9 @@ def status(as_json: bool) -> None:
     config_changed says that config.toml is no longer what the daemon read at its start; revoking
     is how many credentials of ended leases their backends have still to revoke; backends is a list
     of {name, state, failures, retry_in, reason, keys, served_for} with state closed, open or
-    half-open, how many keys are kept, and for how many seconds they are served should it stay
-    away; identities is what `brokerctl whoami --json` shows; sessions is a list of {session, root,
-    program, script, project, secrets, leases}.
+    half-open, how many keys are kept or live with a lease, and for how many seconds they are
+    served should it stay away; identities is what `brokerctl whoami --json` shows; sessions is a
+    list of {session, root, program, script, project, secrets, leases}.
     """
     client = running()
     if as_json:
