@@ -47,6 +47,29 @@ def test_claim_36_no_token_of_a_vault_is_anywhere_but_in_the_daemon(corp: Corp) 
     assert [place for each in looked for place in each.found] == []
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("evil", ["\x1b]0;owned\x07", "\u202eevil", "two\n1970-01-01 ERROR"])
+def test_claim_35_what_a_vault_says_drives_neither_a_terminal_nor_the_log(
+    corp: Corp, evil: str
+) -> None:
+    with started(corp.world) as daemon:
+        root = corp.root()
+        corp.tap.instead["/capabilities-self"] = answer(
+            "200 OK", {"data": {path: [evil, "list"] for path in corp.rules()}}
+        )
+        found = daemon.call("backend.check", backend="corp")["findings"]
+        assert all(each.isprintable() for row in found for each in (*row["has"], row["hint"]))
+        for said in (
+            answer("200 OK", {"data": {"path": f"{corp.kv}/", "type": evil}}),
+            answer("403 No", {"errors": [evil]}),
+            answer("500 No", {"errors": [evil]}),
+        ):
+            corp.tap.instead = {"/mounts/": said, "/data/": said, "/issue/": said}
+            assert all(refused(root, name).message.isprintable() for name in (STATIC, MADE))
+        assert all(line.isprintable() for line in daemon.log.splitlines())
+        assert not any(each.startswith("1970") for each in daemon.log.splitlines())
+
+
 @pytest.fixture
 def thief() -> Iterator[socket.socket]:
     """Listen where nobody should ever come."""
