@@ -126,8 +126,10 @@ class Scene:
     def proxy(self) -> Generator[str]:
         """Run `bao proxy`, and yield its socket's path."""
         path = os.path.join(self.home.root, "proxy.sock")
-        with started(self.home, self._program("proxy", _PROXY, socket=path)):
+        with started(self.home, self._program("proxy", _PROXY, socket=path)) as proxy:
             while not os.path.exists(path):
+                if proxy.poll() is not None:
+                    raise RuntimeError(f"the proxy ended with {proxy.returncode}")
                 time.sleep(0.01)
             yield path
 
@@ -173,10 +175,10 @@ class Counter:
 def scene() -> Generator[Scene]:
     """Start a server with the secret, and a broker that has it from there."""
     with (
-        home_in_memory() as home,
         dev_server() as server,
         Issuer() as issuer,
         Counter(server.url) as counter,
+        home_in_memory() as home,  # the first to end: its broker gives back what it has
     ):
         mount = server.kv()
         server.put(mount, _PATH, **{_FIELD: KEY})
