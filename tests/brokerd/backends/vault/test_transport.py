@@ -18,6 +18,7 @@ from brokershim.errors import (
 from tests.support.provider import Answer, Asked, Misbehave, Provider
 from tests.support.vault_client import (
     FOUND,
+    JWT,
     SEALED,
     TOKEN,
     error_of,
@@ -28,6 +29,7 @@ from tests.support.vault_client import (
 )
 
 pytestmark = pytest.mark.usefixtures("at_once")
+_REDIRECT = Answer(307, b"", (("location", "https://elsewhere.example/v1/a"),))
 
 
 @pytest.mark.parametrize("ask", [read, write])
@@ -45,6 +47,7 @@ def test_one_that_is_away_is_passed_over(second: Provider, ask: Callable[..., An
         Answer(472, b"{}"),
         Answer(473, b"{}"),
         Answer(474, b"{}"),
+        Answer(500, b'{"errors":["local node not active but active cluster node not found"]}'),
         Answer(501, b"{}"),
     ],
     ids=lambda said: str(said.status),
@@ -57,24 +60,27 @@ def test_so_is_one_that_surely_did_nothing(
     assert len(first.asked) == len(second.asked) == 1
 
 
-@pytest.mark.parametrize(
-    "said",
-    [
-        Answer(307, b"", (("location", "https://elsewhere.example/v1/a"),)),
-        Answer(500, b'{"errors":["local node not active but active cluster node not found"]}'),
-    ],
-    ids=["307", "500"],
-)
-def test_a_standby_may_have_passed_it_on_before_it_says_so(
-    first: Provider, second: Provider, said: Answer
+def test_a_standby_may_have_passed_it_on_before_it_redirects(
+    first: Provider, second: Provider
 ) -> None:
     """The active server may act on a request, and die before it answers the standby."""
-    first.reply = lambda _: said
+    first.reply = lambda _: _REDIRECT
     assert read(first.url, second.url)["data"]
     error = error_of(write, first.url, second.url)
     assert isinstance(error, ServerStandby)
     assert error.details["sent"] is True
     assert len(second.asked) == 1
+
+
+def test_a_login_goes_on_to_the_next_all_the_same(first: Provider, second: Provider) -> None:
+    first.reply = lambda _: _REDIRECT
+    login = vault_at(first.url, second.url).client()
+    assert login.write_data("auth/x/login", data={"jwt": JWT})["data"]
+    assert len(first.asked) == len(second.asked) == 1
+    first.reply = second.reply = lambda _: Answer(500)
+    with pytest.raises(ServerDown):
+        login.write_data("auth/x/login", data={"jwt": JWT})
+    assert len(first.asked) + len(second.asked) == 3
 
 
 @pytest.mark.parametrize(
