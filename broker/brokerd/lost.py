@@ -109,4 +109,6 @@ def _reason(failure: Exception) -> str:
         return "its name leads to no address"
     if isinstance(failure, ConnectionRefusedError):
         return "nothing listens there"
+    if isinstance(failure, ConnectionResetError):
+        return "it ended the connection"
     return type(failure).__name__

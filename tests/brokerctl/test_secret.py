@@ -161,6 +161,12 @@ def test_show(cli: CommandLine) -> None:
     assert as_json == {**ROW, "versions": versions}
 
 
+def test_show_says_where_the_versions_of_another_backend_are(cli: CommandLine) -> None:
+    cli.daemon({"secret.show": {**ROW, "backend": "corp", "versions": []}})
+    done = cli.run("secret", "show", "openai/dev")
+    assert done.stderr == "brokerctl: its versions are at corp\n"
+
+
 def test_rm_and_rollback(cli: CommandLine) -> None:
     fake = cli.daemon({"secret.remove": {}, "secret.rollback": {"name": "a", "version": "3"}})
     assert cli.run("secret", "rm", "a").stdout == "a removed\n"

@@ -68,6 +68,12 @@ def test_after_it_was_sent(failure: Exception, kind: type[BrokerError], sent: bo
     assert SAID not in found.error.message
 
 
+@pytest.mark.parametrize("failure", [ConnectionResetError(), http.client.RemoteDisconnected(SAID)])
+def test_it_is_not_told_in_the_words_of_a_library(failure: Exception) -> None:
+    found = lost("vault.example", "vault.example", failure, sent=True)
+    assert found.error.message == "vault.example breaks off (it ended the connection)"
+
+
 def test_a_certificate_says_what_is_wrong_with_it() -> None:
     failure = ssl.SSLCertVerificationError(1, SAID)
     failure.verify_message = "certificate has expired"

@@ -135,7 +135,7 @@ class Storing:
         if check_name(name) in self._homes:
             raise UsageError(
                 f"config.toml gives {name} to the backend {self._homes[name]}",
-                hint=f'change it there, under [secret."{name}"]',
+                hint=f'a new value goes into that backend, all else under [secret."{name}"] there',
             )
         facts: dict[str, str | int] = {
             "action": action,

@@ -95,7 +95,8 @@ def show(name: str, as_json: bool) -> None:
     titles = ("name", "provider", "hosts", "longest lease", "version", "bounded by")
     output.facts(dict(zip(titles, _cells(reply), strict=True)))
     rows = [(str(each["version"]), str(each["created"])) for each in versions]
-    output.table(_VERSION_KEYS, rows, empty="no versions")
+    # None are listed only of one that another backend than the embedded store has.
+    output.table(_VERSION_KEYS, rows, empty=f"its versions are at {field(reply, 'backend', str)}")
 
 
 @secret.command()

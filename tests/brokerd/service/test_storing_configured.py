@@ -70,8 +70,11 @@ def test_they_are_listed_while_the_store_is_locked_where_that_is_asked_for(daemo
 def test_they_are_not_changed_by_hand(
     daemon: Daemon, method: str, params: dict[str, object]
 ) -> None:
-    with pytest.raises(UsageError, match=r"config\.toml gives made/key to the backend tokens"):
+    with pytest.raises(
+        UsageError, match=r"config\.toml gives made/key to the backend tokens"
+    ) as refused:
         daemon.call(method, name=_NAME, **params)
+    assert refused.value.hint.startswith("a new value goes into that backend")
     assert not daemon.world.events("secret.changing")
 
 

@@ -41,12 +41,14 @@ def asked(vault: Vault, mount: str, ask: Callable[[Any], object], hint: str) -> 
     except NamespaceNotFound:
         raise
     except (BackendRefused, NotFound) as error:
-        refusal = BackendRefused(error.message, hint=_first(mount, error) + hint)
+        refusal = BackendRefused(error.message, hint=_first(vault, mount, error) + hint)
     raise refusal
 
 
-def _first(mount: str, error: BrokerError) -> str:
+def _first(vault: Vault, mount: str, error: BrokerError) -> str:
     """Return where to look first: a mount that is none is refused, and not said to be none."""
     if isinstance(error, NotFound) or error.message.endswith("permission denied"):
-        return f"see whether the auth method is at auth/{mount} (`auth_mount`), then "
+        namespace = vault.servers.namespace
+        where = f"auth/{mount}" + (f" of the namespace {namespace}" if namespace else "")
+        return f"see whether the auth method is at {where} (`auth_mount`), then "
     return ""

@@ -110,6 +110,11 @@ def test_a_method_that_is_mounted_elsewhere_is_looked_for_first(
     assert refused.value.hint.startswith(
         "see whether the auth method is at auth/gone (`auth_mount`), then see whom role"
     )
+    within = replace(vault_of(vault_server).servers, namespace="root")
+    if vault_server.has_namespaces():
+        with pytest.raises(BackendRefused) as refused:
+            replace(method, mount="gone").login(Vault("corp", within))
+        assert "at auth/gone of the namespace root (`auth_mount`)" in refused.value.hint
 
 
 def test_without_a_role_the_methods_default_is_taken(
