@@ -159,7 +159,7 @@ def _named(version: int | None, made: Mapping[str, Any]) -> str:
     Where all that was at a path is removed, the next one is number 1 once more; by its number alone
     the key that was there before would be taken for the newest, and be served for ever.
     """
-    data = text(made, "created_time").encode()
+    data = repr(text(made, "created_time")).encode()
     return f"{version}-{hashlib.blake2b(data, digest_size=_MADE_BYTES).hexdigest()}"
 
 

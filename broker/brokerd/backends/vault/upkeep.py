@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
+from brokerd.backends.vault.capabilities import allowed, lacking, rule
 from brokerd.backends.vault.client import Vault, hvac
 from brokerd.backends.vault.faults import translated
 from brokerd.backends.vault.login.auth import auth_of
@@ -15,7 +16,6 @@ from brokershim.errors import BackendRefused
 
 _REFUSED: Any = (hvac.exceptions.Forbidden, hvac.exceptions.InvalidRequest)
 _REVOKE_ACCESSOR = "auth/token/revoke-accessor"
-_ENOUGH = {"update", "root"}
 _OPEN_TO_ALL = "/v1/sys/internal/ui/mounts"
 
 
@@ -108,11 +108,11 @@ def end_others(client: Any, accessor: str) -> None:
         BackendRefused: This login may not do that.
         VaultError: Of hvac, which the call translates.
     """
-    found = client.sys.get_capabilities([_REVOKE_ACCESSOR])
-    if not _ENOUGH & set(found["data"].get(_REVOKE_ACCESSOR, ())):
+    found = allowed(client, [_REVOKE_ACCESSOR])[_REVOKE_ACCESSOR]
+    if lacking(found, ["update"]):
         raise BackendRefused(
             "a login of a daemon that was killed cannot be ended by this one",
-            hint=f'add to its policy: path "{_REVOKE_ACCESSOR}" {{ capabilities = ["update"] }}',
+            hint=f"add to its policy: {rule(_REVOKE_ACCESSOR, ['update'])}",
         )
     with contextlib.suppress(hvac.exceptions.InvalidRequest):
         # There is no such token any more. (A 403 would be about our own.)

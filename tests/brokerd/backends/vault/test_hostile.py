@@ -21,10 +21,17 @@ from brokerd.backends.vault.login.browsing import Door
 from brokerd.backends.vault.login.enrolled import Enrolled
 from brokerd.backends.vault.login.kept import Keeper
 from brokerd.backends.vault.login.person import Person
+from brokerd.backends.vault.login.wrapping import Wrapping
 from brokerd.backends.vault.session import Session
 from brokerd.header import header_text
 from brokerd.identities.oidc.clocks import Clocks
-from brokershim.errors import BackendUnavailable, BrokerError, ServerDown
+from brokershim.errors import (
+    BackendRefused,
+    BackendUnavailable,
+    BrokerError,
+    ServerDown,
+    WrapOpened,
+)
 from tests.support.bare_server import BareServer
 from tests.support.memory_keyring import MemoryKeyring, use
 from tests.support.vault_client import vault_at
@@ -48,7 +55,7 @@ class Given:
 
 
 def answering(data: dict[str, Any], status: str = "200 OK") -> Callable[[socket.socket], None]:
-    body = json.dumps({"request_id": "1", "data": data, **data})
+    body = json.dumps({"request_id": "1", **data, "data": data})
     head = f"HTTP/1.1 {status}\r\ncontent-length: {len(body)}\r\n\r\n"
     return lambda talking: talking.sendall((head + body).encode())
 
@@ -131,3 +138,27 @@ def test_half_a_character_is_no_key() -> None:
         found = backend(vault_at(f"http://{server.host}")).fetch(NAME)
     with pytest.raises(BackendUnavailable, match="a character that no key has"):
         header_text(NAME, found)
+
+
+def test_the_path_at_which_something_was_wrapped_is_one_line() -> None:
+    with BareServer(answering({"creation_path": EVIL})) as server:
+        vault = vault_at(f"http://{server.host}")
+        with pytest.raises(WrapOpened, match="was made at") as caught:
+            Wrapping("a secret id", "auth/approle/role/dev/secret-id").open(vault, "s.wrapping")
+    assert is_harmless(caught.value.message)
+
+
+@pytest.mark.parametrize("allowed", [None, 7, {"data": 7}, {"auth/token/revoke-accessor": 1.5}])
+def test_nothing_is_ended_where_it_does_not_say_that_we_may(allowed: Any) -> None:
+    with BareServer(answering({"data": allowed})) as server:
+        session = Session(vault_at(f"http://{server.host}"), Given())
+        with pytest.raises(BackendRefused, match="cannot be ended"):
+            session.revoke_accessor("of-somebody")
+
+
+def test_a_time_of_no_sense_still_names_a_version() -> None:
+    metadata = {"version": 3, "created_time": "\ud800"}
+    data = {"path": "secret/", "type": "kv", "options": {"version": "2"}, "metadata": metadata}
+    with BareServer(answering({**data, "data": {"key": "sk-1"}})) as server:
+        found = backend(vault_at(f"http://{server.host}")).fetch(NAME)
+    assert found.version.startswith("3-")

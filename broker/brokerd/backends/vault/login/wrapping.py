@@ -11,6 +11,7 @@ from typing import Any
 from brokerd.backends.vault.client import Vault, hvac
 from brokerd.backends.vault.faults import translated
 from brokerd.backends.vault.reply import part, text
+from brokerd.washing import washed
 from brokershim.errors import BackendUnavailable, WrapOpened
 
 
@@ -67,8 +68,9 @@ class Wrapping:
         # Whoever opened the true one can wrap anything anew, but not at this path.
         found = text(part(answer, "data"), "creation_path")
         if found != self._path:
+            shown = washed(found, token)
             raise WrapOpened(
-                f"the wrapping token of {self._what} was made at {found or 'no path'}, and not at "
+                f"the wrapping token of {self._what} was made at {shown or 'no path'}, and not at "
                 f"{self._path}: it was left unopened, and may have been put in another's place"
             )
 
