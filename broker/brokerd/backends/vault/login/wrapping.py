@@ -14,6 +14,8 @@ from brokerd.backends.vault.reply import part, text
 from brokerd.washing import washed
 from brokershim.errors import BackendUnavailable, WrapOpened
 
+_LONGEST = 256
+
 
 class Wrapping:
     """Opens what is made at one path, and nothing else.
@@ -68,7 +70,8 @@ class Wrapping:
         # Whoever opened the true one can wrap anything anew, but not at this path.
         found = text(part(answer, "data"), "creation_path")
         if found != self._path:
-            shown = washed(found, token)
+            # Part by part: the whole of a path looks like a token itself.
+            shown = "/".join(washed(each, token) for each in found[:_LONGEST].split("/"))
             raise WrapOpened(
                 f"the wrapping token of {self._what} was made at {shown or 'no path'}, and not at "
                 f"{self._path}: it was left unopened, and may have been put in another's place"
