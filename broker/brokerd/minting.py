@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from brokerd.asking import Asking
-from brokerd.backends.base import Backend, mints
+from brokerd.backends.base import Backend, generation_of, mints
 from brokerd.model import Credential, Secret
 from brokerd.upstream import Upstream
 from brokershim.errors import (
@@ -65,12 +65,12 @@ class Minting:
         """
         backend = self._route(name)
         lease, risk = secrets.token_hex(8), await self._asking.prepare(backend, name)
-        basis = self._backends[backend].revision()
+        before = generation_of(self._backends[backend])
         if risk is not None:
             self._upstream.about_to(lease, backend, risk)
         secret, credential, upstream = await self._fetch(lease, backend, name, risk)
         self._upstream.made(lease, backend, upstream)
-        if self._backends[backend].revision() != basis:
+        if generation_of(self._backends[backend]) != before:
             # What ends the leases of a login that is over has looked already, and saw none here.
             self._upstream.end(lease, backend, upstream)
             raise BackendUnavailable(f"the login at {backend} has just ended", hint="try again")

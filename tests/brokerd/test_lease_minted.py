@@ -120,6 +120,23 @@ async def test_leases_end_with_the_login_that_their_keys_were_made_under(granted
 
 
 @in_a_loop
+async def test_a_login_that_ended_ends_no_lease_of_a_key_that_is_as_good_without_it(
+    granted: World,
+) -> None:
+    async with inner_daemon(granted, FakeBackend()) as inner:
+        client = await inner.holder()
+        shared = await client.lease()
+        inner.backend.minting = True
+        made = await client.lease()
+        inner.backend.lost_logins += 1
+        assert (await client.hears())["params"]["lease"] == made
+        await until(lambda: inner.endings() == {made: "a newer key takes its place"})
+        inner.backend.minting, inner.backend.failure = False, ServerDown("away")
+        assert (await client.call("lease.acquire", secret="a"))["value"] == "key-1"
+        await client.call("lease.renew", lease=shared)
+
+
+@in_a_loop
 async def test_the_status_counts_what_is_still_to_be_revoked(granted: World) -> None:
     async with inner_daemon(granted, FakeBackend(minting=True)) as inner:
         client = await inner.holder()

@@ -96,6 +96,9 @@ class _Backend:
     lost: int = 0
 
     def revision(self) -> Hashable:
+        return 0
+
+    def generation(self) -> Hashable:
         return self.lost
 
     def key_of(self, name: str) -> Hashable:

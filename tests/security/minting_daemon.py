@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from pathlib import Path
 
 from brokerd.daemon import Daemon
@@ -42,6 +42,9 @@ class Mint:
         number = os.urandom(8).hex()
         (self._folder / f"good-{number}").touch()
         return Credential(b"sk-minted-" + number.encode(), "1", BoundedBy.BACKEND, upstream=number)
+
+    def generation(self) -> Hashable:
+        return 0
 
     def makes(self, name: str) -> bool:
         del name

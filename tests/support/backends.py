@@ -39,6 +39,7 @@ class FakeBackend:
         live: What was made, and nothing has ended yet.
         renewals: What was renewed, and for how many seconds.
         looks: How often it was asked for the newest version.
+        lost_logins: How many logins ended that it made keys under.
     """
 
     keys: dict[str, bytes] = field(default_factory=lambda: {"a": b"key-1"})
@@ -63,6 +64,7 @@ class FakeBackend:
     refusals: int = 0
     prepared: int = 0
     looks: int = 0
+    lost_logins: int = 0
     live: dict[str, str | None] = field(default_factory=dict)
     renewals: list[tuple[str, float]] = field(default_factory=list)
     revoked: list[str] = field(default_factory=list)
@@ -83,6 +85,10 @@ class FakeBackend:
     def revision(self) -> Hashable:
         """Count the changes."""
         return self.version if self.tells else 0
+
+    def generation(self) -> Hashable:
+        """Count the changes, and the logins that ended otherwise."""
+        return self.revision(), self.lost_logins
 
     def key_of(self, name: str) -> Hashable:
         """Name the key that serves a secret."""

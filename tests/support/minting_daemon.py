@@ -67,6 +67,9 @@ class Constant:
     def revision(self) -> Hashable:
         return 0
 
+    def generation(self) -> Hashable:
+        return 0
+
     def key_of(self, name: str) -> Hashable:
         return name
 

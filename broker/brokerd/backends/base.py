@@ -77,6 +77,15 @@ class MintingBackend(Backend, Protocol):
         """
         ...
 
+    def generation(self) -> Hashable:
+        """Return what changes when all that was made before is over.
+
+        That is when its `revision` changes, and when what it was made under has ended otherwise, as
+        a login may: a key that leases share is as good as before. Called on the event loop, so it
+        neither blocks nor raises.
+        """
+        ...
+
     def prepare(self, name: str) -> str | None:
         """Get ready for a fetch, and say what ends all that it makes, should its answer be lost.
 
@@ -159,6 +168,11 @@ class TendedBackend(Backend, Protocol):
 def mints(backend: Backend) -> TypeGuard[MintingBackend]:
     """Return whether it is a `MintingBackend`."""
     return hasattr(backend, "makes")
+
+
+def generation_of(backend: Backend) -> Hashable:
+    """Return what changes when all that a backend made is over; its revision, if it makes none."""
+    return backend.generation() if mints(backend) else backend.revision()
 
 
 def is_watched(backend: Backend) -> TypeGuard[WatchedBackend]:

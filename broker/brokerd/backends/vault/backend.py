@@ -63,7 +63,15 @@ class VaultBackend:
         self._checks = Checks(session, mounts, list(terms.values()))
 
     def revision(self) -> Hashable:
-        """Return what changes with who is logged in, and where a login ended before its time."""
+        """Return what changes with who is logged in.
+
+        Not with each login: a static key is no worse for the end of the token that it was read
+        with. Should the server end that one, the next look for a newer key tells what we still get.
+        """
+        return self._method.revision()
+
+    def generation(self) -> Hashable:
+        """Return what changes with that, and where a login ended before its time."""
         return self._session.revision()
 
     def key_of(self, name: str) -> Hashable:

@@ -86,10 +86,10 @@ class TestRenewable:
         self, vault_server: Server, database: Postgres, path: str
     ) -> None:
         backend = self._backend(vault_server, path)
-        made, revision = vault_made.key(backend), backend.revision()
+        made, generation = vault_made.key(backend), backend.generation()
         backend.close()
         wait_until(lambda: not database.users())  # it ends a token first, and then what it made
         another = self._backend(vault_server, path)
         with pytest.raises(LeaseNotFound):
             another.renew(made.upstream, 60)
-        assert backend.revision() == revision
+        assert backend.generation() == generation

@@ -55,11 +55,13 @@ def test_what_prepare_says_ends_all_that_is_made(vault_server: Server, mount: st
     risk = parts.backend.prepare(NAME)
     assert risk
     assert risk == f"accessor/{parts.method.made[0]['accessor']}"
-    made, revision = parts.backend.make(NAME, risk), parts.backend.revision()
+    made, generation = parts.backend.make(NAME, risk), parts.backend.generation()
+    static = parts.backend.revision()
     parts.backend.revoke(risk)
     vault_made.ends(vault_server, mount, made.upstream)
     assert not vault_server.lives(parts.method.made[0]["client_token"])
-    assert parts.backend.revision() != revision
+    assert parts.backend.generation() != generation
+    assert parts.backend.revision() == static
     parts.backend.revoke(risk)
 
 

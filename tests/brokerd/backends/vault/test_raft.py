@@ -36,7 +36,7 @@ def test_what_was_leased_before_a_power_cut_is_ended_after_it(server: Server) ->
     pki = server.pki()
     parts = _parts(server, pki)
     assert parts.backend.fetch(STATIC).value == b"sk-of-the-vault"
-    made, login = parts.backend.fetch(MADE), parts.backend.revision()
+    made, login = parts.backend.fetch(MADE), parts.backend.generation()
     (lease,) = server.leases(f"{pki}/")
     upstream = f"lease/{lease}"
     assert made.upstream == upstream
@@ -59,5 +59,5 @@ def test_what_was_leased_before_a_power_cut_is_ended_after_it(server: Server) ->
     parts.backend.revoke(upstream)
     assert server.leases(f"{pki}/") == []
     # Raft keeps tokens, too: nobody had to log in anew, so no lease ended for it.
-    assert parts.backend.revision() == login
+    assert parts.backend.generation() == login
     assert len(parts.method.made) == 1
