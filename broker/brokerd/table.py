@@ -44,8 +44,10 @@ class Table:
         found = self._get(key)
         if found is None:
             return None
-        if not isinstance(found, str) or not found.strip() or not found.isprintable():
+        if not isinstance(found, str) or not found.isprintable():
             raise self.error(f"{key} is not a text")
+        if not found.strip():
+            raise self.error(f"{key} is empty")
         return found
 
     def absolute_path(self, key: str) -> str:

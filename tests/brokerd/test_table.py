@@ -50,8 +50,8 @@ def test_what_has_to_be_there_is_missed(read: Read) -> None:
     ("read", "value", "fault"),
     [
         (lambda it: it.text("key"), 5, "key is not a text"),
-        (lambda it: it.text("key"), "", "key is not a text"),
-        (lambda it: it.text("key"), "  ", "key is not a text"),
+        (lambda it: it.text("key"), "", "key is empty"),
+        (lambda it: it.text("key"), "  ", "key is empty"),
         (lambda it: it.text("key"), "a\nb", "key is not a text"),
         (lambda it: it.optional_text("key"), ["a"], "key is not a text"),
         (choice, "window", "key is none of browser, device"),

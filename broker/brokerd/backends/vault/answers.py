@@ -144,7 +144,8 @@ def _clean(document: dict[str, Any], asked: requests.PreparedRequest) -> dict[st
 
 def _words(document: dict[str, Any], asked: requests.PreparedRequest) -> list[str]:
     secrets = list(_secrets(asked))
-    return [_COUNTED.sub("", washed(each, *secrets)) for each in _errors(document)]
+    words = (_COUNTED.sub("", washed(each, *secrets)) for each in _errors(document))
+    return [each.rstrip(".") for each in words]  # a message of ours has no full stop
 
 
 def _secrets(asked: requests.PreparedRequest) -> Iterator[str]:

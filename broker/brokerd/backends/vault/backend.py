@@ -11,7 +11,7 @@ from brokerd.backends.vault.check import Checks
 from brokerd.backends.vault.client import Vault
 from brokerd.backends.vault.dynamic import DynamicSecrets
 from brokerd.backends.vault.kv import KvSecrets
-from brokerd.backends.vault.login.base import Method, is_enrolled, is_personal
+from brokerd.backends.vault.login.base import Method, is_enrolled, is_personal, proves
 from brokerd.backends.vault.mounts import Mounts
 from brokerd.backends.vault.servers import servers
 from brokerd.backends.vault.session import Session
@@ -181,6 +181,8 @@ def build(
     vault = Vault(name, servers(table))
     login = importlib.import_module(LOGINS[table.choice("login", tuple(LOGINS))])
     method: Method = login.build(name, table, identities)
+    if proves(method) and any(each.startswith("http:") for each in vault.servers.addresses):
+        raise table.error("login cert shows a certificate in TLS, and an address is not https")
     watch = table.seconds("watch") or _WATCH
     stale = table.seconds("max_staleness") or _MAX_STALENESS
     found = {each: terms.read(secrets[each], each, name, stale) for each in secrets}

@@ -109,8 +109,11 @@ def test_nor_does_what_stands_in_the_address(path: str) -> None:
     assert ("our-team" in caught.value.message) is ("our-team" in path)
 
 
-def test_how_many_errors_there_are_is_left_out() -> None:
-    said = json.dumps({"errors": ["1 error occurred:\n\t* permission denied\n\n"]}).encode()
+@pytest.mark.parametrize(
+    "error", ["1 error occurred:\n\t* permission denied\n\n", "permission denied."]
+)
+def test_what_is_only_punctuation_is_left_out(error: str) -> None:
+    said = json.dumps({"errors": [error]}).encode()
     with pytest.raises(BrokerError) as caught, translated("asking"):
         _asked(403, said)
     assert caught.value.message == "asking: permission denied"

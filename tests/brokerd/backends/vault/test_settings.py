@@ -124,6 +124,7 @@ def test_what_is_wrong_with_a_secret_is_named(values: dict[str, Any], fault: str
         ({"login": "token"}, "address"),
         ({"address": "https://vault.example"}, "login is missing"),
         ({**BACKEND, "login": "ldap"}, "login is none of"),
+        ({"address": "http://[::1]", "login": "cert", "cert_file": "/c"}, "is not https"),
         ({**BACKEND, "watch": "0s"}, "watch is not a duration"),
         ({**BACKEND, "watch": "10m"}, "below twice"),
         ({**BACKEND, "max_staleness": "never"}, "max_staleness is not a duration"),
