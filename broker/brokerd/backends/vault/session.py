@@ -127,7 +127,7 @@ class Session:
         if held is None:
             self.call(lambda client: end_others(client, accessor), "ending a login")
         elif held.auth.ours:
-            self._tokens.lose(held, revoke=True)
+            self._tokens.condemn(held)
             self._end(held)
 
     def revision(self) -> Hashable:

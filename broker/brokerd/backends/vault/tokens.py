@@ -80,6 +80,7 @@ class Tokens:
         self._current: Held | None = None
         self._spare: list[Held] = []
         self._leaving: list[Held] = []
+        self._condemned: set[str] = set()
         self._ended: deque[str | None] = deque(maxlen=_REMEMBERED)
         self._closed = False
 
@@ -122,15 +123,22 @@ class Tokens:
             if held.is_same(self._current):
                 self._current = held
 
-    def lose(self, held: Held, *, revoke: bool = False) -> None:
-        """Take in that a token has ended before its time, or is to be revoked now."""
+    def lose(self, held: Held) -> None:
+        """Take in that a token has ended before its time."""
         with self._lock:
             if self._remove(held):
                 self.lost += 1
-                if revoke:
-                    self._leaving.append(held)
-                else:
-                    self._ended.append(held.auth.accessor)
+                self._ended.append(held.auth.accessor)
+
+    def condemn(self, held: Held) -> None:
+        """Take in that a token has to be revoked: once it is, it has ended before its time.
+
+        Until then what was made under it lives: while the server is away, all of it is of use.
+        """
+        with self._lock:
+            if self._remove(held):
+                self._leaving.append(held)
+                self._condemned.add(held.auth.token)
 
     def leave(self, held: Held) -> None:
         """Take in that somebody else is logged in, or nobody: a token is not used any more."""
@@ -143,6 +151,9 @@ class Tokens:
         with self._lock:
             self._remove(held)
             self._leaving = [each for each in self._leaving if not each.is_same(held)]
+            if held.auth.token in self._condemned:
+                self._condemned.remove(held.auth.token)
+                self.lost += 1
             self._ended.append(held.auth.accessor)
 
     def has_ended(self, accessor: str) -> bool:

@@ -85,11 +85,15 @@ def test_one_is_lost_once_however_often_that_is_noticed(held: Held) -> None:
 def test_one_that_is_to_be_revoked_is_held_until_it_is() -> None:
     tokens = Tokens()
     tokens.take(ONE, 0.0)
-    tokens.lose(ONE, revoke=True)
+    for _ in range(2):
+        tokens.condemn(ONE)
     assert tokens.current is None
     assert tokens.leaving == [ONE]
     assert tokens.close() == [ONE]
-    tokens.drop(ONE)
+    assert tokens.lost == 0  # what was made under it lives on until then
+    for _ in range(2):
+        tokens.drop(ONE)
+    assert tokens.lost == 1
     assert tokens.close() == []
     assert tokens.has_ended("accessor-of-one")
 
