@@ -34,15 +34,20 @@ class Backing:
         self, caller: Caller, *, backend: str, after: str | None = None
     ) -> dict[str, Any]:
         """Ask a backend what it allows us, and return one page of that."""
-        del caller
         number, asked = number_of(after), self._get(backend)
         if not is_checked(asked):
             raise UsageError(
                 f"backend {backend} cannot tell what it allows",
                 hint="`brokerctl backend list` shows how it fares",
             )
-        with self._parts.breakers[backend].attempt(self._parts.now):
-            found = await self._parts.blocking.run(f"backend {backend}", asked.check)
+        try:
+            with self._parts.breakers[backend].attempt(self._parts.now):
+                found = await self._parts.blocking.run(f"backend {backend}", asked.check)
+        except BrokerError as error:
+            # A check logs in, and so may be what finds that a secret id was stolen.
+            pid = caller.peer.pid
+            await self._parts.refusals.record(error, "backend.unchecked", backend=backend, pid=pid)
+            raise
         later = list(enumerate(found, 1))[number:]
         return page("findings", later, lambda each: _finding(each[1]), lambda each: str(each[0]))
 

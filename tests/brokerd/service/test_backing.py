@@ -183,6 +183,12 @@ def test_one_that_is_away_is_left_alone_like_for_any_other_question(daemon: Daem
     for _ in range(3):
         with pytest.raises(ServerDown, match="cannot be reached"):
             daemon.call("backend.check", backend="away")
+    failed = daemon.world.events("backend.unchecked")[-1]
+    assert (failed["backend"], failed["kind"], failed["pid"]) == (
+        "away",
+        ServerDown.kind,
+        os.getpid(),
+    )
     assert daemon.call("backend.list")["backends"][0]["state"] == "open"
     _findings(away)
     with pytest.raises(ServerDown, match="it is asked again"):
