@@ -72,7 +72,7 @@ class VaultBackend:
 
     def generation(self) -> Hashable:
         """Return what changes with that, and where a login ended before its time."""
-        return self._session.revision()
+        return self._session.generation()
 
     def key_of(self, name: str) -> Hashable:
         """Return where a static key is; the name of one that is made for each lease."""

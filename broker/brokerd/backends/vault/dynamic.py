@@ -62,7 +62,7 @@ class DynamicSecrets:
             BrokerError: As `Session.call`.
         """
         accessor = self._session.risk()
-        login = accessor, self._session.revision()
+        login = accessor, self._session.generation()
         if self._may_end != login:
             self._check_that_it_may_end(accessor)
             self._may_end = login

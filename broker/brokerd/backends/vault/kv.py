@@ -79,7 +79,7 @@ class KvSecrets:
 
     def _told_by_metadata(self, terms: KvTerms) -> str | None:
         """Return the newest version; None where metadata cannot tell, or may not be read."""
-        asked = terms.place, self._session.revision()
+        asked = terms.place, self._session.generation()
         if asked in self._without_metadata:
             return None
         try:

@@ -130,8 +130,8 @@ class Session:
             self._tokens.condemn(held)
             self._end(held)
 
-    def revision(self) -> Hashable:
-        """Return what changes when what was had under a token has ended with it.
+    def generation(self) -> Hashable:
+        """Return what changes when what was made under a token has ended with it.
 
         It neither blocks nor raises.
         """

@@ -36,7 +36,7 @@ def test_a_token_is_renewed_at_two_thirds_of_its_life(vault_server: Server) -> N
     assert ends is not None
     assert ends - login.time() == pytest.approx(60, abs=2)
     assert len(login.logins.made) == 1
-    assert login.session.revision() == ("alice", 0)
+    assert login.session.generation() == ("alice", 0)
 
 
 def test_one_that_does_not_get_longer_is_had_anew_and_the_old_one_lives_on(
@@ -49,7 +49,7 @@ def test_one_that_does_not_get_longer_is_had_anew_and_the_old_one_lives_on(
     login.session.tend()
     assert login.use() != before
     assert login.alive() == [True, True]
-    assert login.session.revision() == ("alice", 0)
+    assert login.session.generation() == ("alice", 0)
     old = login.session.expires_at(before)
     assert old is not None
     assert old - login.time() == pytest.approx(20, abs=2)
@@ -97,7 +97,7 @@ def test_one_that_is_over_is_had_anew_when_it_is_needed(vault_server: Server) ->
     assert login.session.due_at() is None
     login.use()
     assert len(login.logins.made) == 2
-    assert login.session.revision() == ("alice", 0)
+    assert login.session.generation() == ("alice", 0)
 
 
 def test_nothing_is_due_before_anybody_is_logged_in(vault_server: Server) -> None:
@@ -139,7 +139,7 @@ def test_who_logs_out_ends_the_token_and_nothing_more_is_done_with_it(vault_serv
     login.session.tend()
     assert login.alive() == [False]
     assert login.session.due_at() is None
-    assert login.session.revision() == ("nobody", 0)
+    assert login.session.generation() == ("nobody", 0)
 
 
 def test_another_login_takes_its_place_and_the_token_before_is_revoked(
@@ -170,7 +170,7 @@ def test_what_has_ended_already_is_given_back_too(vault_server: Server) -> None:
     login = LoggedIn(vault_server)
     vault_server.root.auth.token.revoke_accessor(login.use())
     login.session.close()
-    assert login.session.revision() == ("alice", 0)
+    assert login.session.generation() == ("alice", 0)
 
 
 def test_what_may_not_be_given_back_is_said_to_be(vault_server: Server) -> None:

@@ -33,7 +33,7 @@ def test_a_token_that_was_revoked_is_lost_and_there_is_one_login_more(vault_serv
     vault_server.root.auth.token.revoke_accessor(before)
     assert login.use() != before
     assert len(login.logins.made) == 2
-    assert login.session.revision() == ("alice", 1)
+    assert login.session.generation() == ("alice", 1)
     login.use()
     assert len(login.logins.made) == 2
 
@@ -51,7 +51,7 @@ def test_however_many_find_it_dead_there_is_one_login_more(vault_server: Server)
         used = [each.result(_SECONDS) for each in [threads.submit(use) for _ in range(_MANY)]]
     assert set(used) == {login.logins.made[1].accessor}
     assert len(login.logins.made) == 2
-    assert login.session.revision() == ("alice", 1)
+    assert login.session.generation() == ("alice", 1)
 
 
 def test_what_only_is_not_allowed_ends_no_login(vault_server: Server) -> None:
@@ -60,7 +60,7 @@ def test_what_only_is_not_allowed_ends_no_login(vault_server: Server) -> None:
     with pytest.raises(BackendRefused, match=r"asking corp: .*permission denied"):
         read(login, "sys/policies/acl/root")
     assert len(login.logins.made) == 1
-    assert login.session.revision() == ("alice", 0)
+    assert login.session.generation() == ("alice", 0)
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_nor_where_the_token_may_not_even_look_itself_up(blind: LoggedIn) -> Non
         with pytest.raises(BackendRefused):
             read(blind, "sys/policies/acl/root")
     assert len(blind.logins.made) == 1
-    assert blind.session.revision() == ("alice", 0)
+    assert blind.session.generation() == ("alice", 0)
 
 
 def test_and_such_a_one_is_known_to_be_dead_where_it_is(
@@ -85,7 +85,7 @@ def test_and_such_a_one_is_known_to_be_dead_where_it_is(
         blind.session.call(lambda client: client.read("sys/mounts"))
         vault_server.root.auth.token.revoke(blind.logins.made[-1].token)
     assert len(blind.logins.made) == 2
-    assert blind.session.revision() == ("alice", 1)
+    assert blind.session.generation() == ("alice", 1)
 
 
 def test_a_dead_token_that_is_found_as_it_is_renewed_is_lost_too(vault_server: Server) -> None:
@@ -94,7 +94,7 @@ def test_a_dead_token_that_is_found_as_it_is_renewed_is_lost_too(vault_server: S
     vault_server.root.auth.token.revoke_accessor(before)
     login.time.go_on(45)
     login.session.tend()
-    assert login.session.revision() == ("alice", 1)
+    assert login.session.generation() == ("alice", 1)
     assert login.use() != before
     assert len(login.logins.made) == 2
 
@@ -111,7 +111,7 @@ def test_one_that_dies_at_its_end_while_it_is_used_is_not_lost(vault_server: Ser
 
     login.session.call(work)
     assert len(login.logins.made) == 2
-    assert login.session.revision() == ("alice", 0)
+    assert login.session.generation() == ("alice", 0)
 
 
 def test_where_the_role_is_gone_the_login_is_refused_until_it_is_back(vault_server: Server) -> None:
@@ -122,10 +122,10 @@ def test_where_the_role_is_gone_the_login_is_refused_until_it_is_back(vault_serv
     for _ in range(2):
         with pytest.raises(BackendRefused, match="no such role"):
             login.use()
-    assert login.session.revision() == ("alice", 1)
+    assert login.session.generation() == ("alice", 1)
     login.logins.failure = None
     login.use()
-    assert login.session.revision() == ("alice", 1)
+    assert login.session.generation() == ("alice", 1)
 
 
 def test_those_who_wait_for_one_login_hear_together_that_it_fails(vault_server: Server) -> None:
@@ -158,7 +158,7 @@ def test_what_is_made_under_a_token_is_made_under_that_or_not_at_all(vault_serve
         read(login, "auth/token/lookup-self", under=accessor)
     assert ended.value.details == {"sent": False}
     assert len(login.logins.made) == 1
-    assert login.session.revision() == ("alice", 1)
+    assert login.session.generation() == ("alice", 1)
     with pytest.raises(BackendUnavailable, match="has just ended"):
         read(login, "auth/token/lookup-self", under=accessor)
 
@@ -220,7 +220,7 @@ def test_an_accessor_ends_its_token_with_all_that_was_made_under_it(vault_server
     assert len(vault_server.leases(f"{engine}/")) == 1
     login.session.revoke_accessor(accessor)
     assert vault_server.leases(f"{engine}/") == []
-    assert login.session.revision() == ("alice", 1)
+    assert login.session.generation() == ("alice", 1)
     login.session.revoke_accessor(accessor)
 
 
@@ -238,7 +238,7 @@ def test_one_of_a_daemon_that_was_killed_is_ended_too(vault_server: Server, left
     login.session.revoke_accessor(left)
     assert left not in vault_server.accessors()
     login.session.revoke_accessor(left)
-    assert login.session.revision() == ("alice", 0)
+    assert login.session.generation() == ("alice", 0)
 
 
 def test_it_is_not_taken_for_ended_where_our_own_was_refused(
@@ -299,11 +299,11 @@ def test_one_that_could_not_be_ended_is_tried_again(
         patch.setattr("brokerd.backends.vault.upkeep.Upkeep.end", fails)
         with pytest.raises(ServerDown):
             login.session.revoke_accessor(accessor)
-    assert login.session.revision() == ("alice", 0)
+    assert login.session.generation() == ("alice", 0)
     assert accessor in vault_server.accessors()
     login.session.revoke_accessor(accessor)
     assert accessor not in vault_server.accessors()
-    assert login.session.revision() == ("alice", 1)
+    assert login.session.generation() == ("alice", 1)
 
 
 def test_no_token_is_shown_by_anything(

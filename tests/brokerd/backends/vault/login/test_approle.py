@@ -300,13 +300,13 @@ def test_one_that_is_used_up_is_refused_and_another_one_helps(
     method.enrol(spent)
     session = Session(vault, method)
     session.call(lambda client: client.auth.token.lookup_self())
-    before = session.revision()
+    before = session.generation()
     with pytest.raises(BackendRefused, match="at auth/") as refused:
         method.login(vault)
     assert "have another one made" in refused.value.hint
     assert spent not in "".join(traceback.format_exception(refused.value))
     method.enrol(vault_server.secret_id(at))
-    assert session.revision() != before
+    assert session.generation() != before
     session.call(lambda client: client.auth.token.lookup_self())
     session.close()
     assert keyring.entries

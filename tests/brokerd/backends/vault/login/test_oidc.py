@@ -339,9 +339,9 @@ def test_who_goes_by_a_login_sees_its_end(
     log_in(method, issuer)
     session = Session(vault_of(server), method)
     session.call(lambda client: client.token, "look")
-    before = session.revision()
+    before = session.generation()
     method.account.logout()
-    assert session.revision() != before
+    assert session.generation() != before
     session.tend()
     with pytest.raises(LoginRequired):
         session.call(lambda client: client.token, "look")

@@ -109,14 +109,14 @@ def test_one_that_is_over_says_so_and_what_to_do(
     path = written(tmp_path, made["client_token"])
     session = Session(vault, make(token_file=str(path)))
     session.call(lambda client: client.auth.token.lookup_self())
-    before = session.revision()
+    before = session.generation()
     vault_server.root.auth.token.revoke(made["client_token"])
     for _ in range(2):
         with pytest.raises(IdentityExpired, match="is over, was revoked, or may not") as over:
             session.call(lambda client: client.auth.token.lookup_self())
         assert str(path) in over.value.hint
         assert made["client_token"] not in "".join(traceback.format_exception(over.value))
-    assert session.revision() != before
+    assert session.generation() != before
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o620])
