@@ -8,8 +8,8 @@ import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from brokerd.tampering import open_to_others
 from brokershim.errors import ServerUnproven
-from brokershim.ownership import OTHERS_WRITE
 
 _LONGEST = 1024 * 1024
 _UNSENT = {"sent": False, "temporary": False}
@@ -73,11 +73,12 @@ def _read(path: str) -> str:
     """
     # O_NONBLOCK: a named pipe laid in the file's place must not hang us.
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        found = os.fstat(file.fileno())
-        if not stat.S_ISREG(found.st_mode):
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise _unusable(path, "is not a regular file")
-        if found.st_mode & OTHERS_WRITE:
-            raise _unusable(path, "can be written by others")
+        loose = open_to_others(path)
+        if loose is not None:
+            where = "" if loose == path else f", who can change {loose}"
+            raise _unusable(path, f"can be written by others{where}")
         return file.read(_LONGEST).decode("ascii")
 
 

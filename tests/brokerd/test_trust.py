@@ -55,6 +55,11 @@ def test_one_that_others_may_write_is_refused(authority: Path, mode: int) -> Non
     assert "can be written by others" in _refused(authority)
 
 
+def test_so_is_one_that_others_could_put_another_in_the_place_of(authority: Path) -> None:
+    authority.parent.chmod(0o777)
+    assert f"who can change {authority.parent}" in _refused(authority)
+
+
 def test_one_that_is_gone_is_refused(tmp_path: Path) -> None:
     assert "No such file" in _refused(tmp_path / "gone.pem")
 

@@ -7,6 +7,7 @@ two differ, the server is asked for what it can do.
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,8 +80,12 @@ def tls_server() -> Generator[Server]:
         arguments = "-dev-tls", f"-dev-tls-cert-dir={folder}"
         with _process(folder, free_address(), *arguments) as process:
             wait_until(lambda: bool(list(folder.glob("*ca.pem"))), _SECONDS)
-            (authority,) = folder.glob("*ca.pem")
-            yield from _serving(process, authority)
+            (made,) = folder.glob("*ca.pem")
+            with tempfile.TemporaryDirectory(prefix="authority-") as own:
+                # What the server's own user could change is no authority.
+                authority = Path(own) / "ca.pem"
+                authority.write_bytes(made.read_bytes())
+                yield from _serving(process, authority)
 
 
 @contextmanager

@@ -11,12 +11,11 @@ import os
 import pwd
 import selectors
 import signal
-import stat
 import subprocess
 import time
 
+from brokerd.tampering import open_to_others
 from brokershim.errors import BackendTimeout, IdentityUnavailable, InsecurePath
-from brokershim.ownership import OTHERS_WRITE
 
 _SECONDS = 20.0
 """Less than `brokerd.blocking` waits, so that whoever asks hears why."""
@@ -113,31 +112,15 @@ def _environment() -> dict[str, str]:
 
 
 def _check(program: str) -> None:
-    """Look who could change a program, or put another one in its place."""
-    real = os.path.realpath(program)
     try:
-        loose = [real] if _is_open(os.stat(real)) else []
-        loose += [each for each in _folders(real) if _is_open(os.stat(each))]
+        loose = open_to_others(program)
     except OSError as error:
         raise _unusable(program, error) from None
-    if loose:
-        raise InsecurePath(f"{program} could be changed by others", hint=f"chmod go-w {loose[0]}")
-
-
-def _folders(path: str) -> list[str]:
-    """Return the folders that a path leads through."""
-    parent = os.path.dirname(path)
-    return [parent] if parent == os.path.dirname(parent) else [parent, *_folders(parent)]
-
-
-def _is_open(found: os.stat_result) -> bool:
-    """Return whether somebody else than root and us can change a file, or what is in a folder."""
-    if stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX:
-        return False  # as /tmp: nobody can replace what is another's there (unlink(2))
-    # Who is in a group that a folder of root is open to, such as /usr/local/bin's, root has said.
-    by_root = stat.S_ISDIR(found.st_mode) and found.st_uid == 0
-    forbidden = stat.S_IWOTH if by_root else OTHERS_WRITE
-    return found.st_uid not in {0, os.geteuid()} or bool(found.st_mode & forbidden)
+    if loose is not None:
+        raise InsecurePath(
+            f"{program} could be changed by others",
+            hint=f"make {loose} yours or root's, and `chmod go-w` it",
+        )
 
 
 def _hint(program: str) -> str:

@@ -107,7 +107,7 @@ def test_nor_is_one_that_others_could_put_another_in_the_place_of(
     os.chmod(folder.parent, mode)
     with pytest.raises(InsecurePath, match="could be changed by others") as caught:
         helper.get(path)
-    assert caught.value.hint == f"chmod go-w {folder.parent}"
+    assert str(folder.parent) in caught.value.hint
     assert not (tmp_path / "ran").exists()
 
 
