@@ -12,7 +12,8 @@ import pytest
 from demo import search
 from demo.forms import Needles
 from tests.security.corp import KEY, MADE, STATIC, Corp, lease, new_corp, refused
-from tests.support.daemon import started
+from tests.support.certificate import self_signed
+from tests.support.daemon import failure_to_start, started
 from tests.support.vault import Server, tls_server
 from tests.support.vault_tap import answer
 
@@ -130,6 +131,17 @@ def test_claim_37_no_redirect_does(corp: Corp, thief: socket.socket, status: str
         for name in (STATIC, MADE):
             assert "redirects" in refused(root, name).message
     assert _nobody_came(thief)
+
+
+def test_claim_37_authorities_that_another_user_could_change_prove_nothing(
+    corp: Corp, tmp_path: Path
+) -> None:
+    (tmp_path / "shared").mkdir()
+    authority = self_signed(tmp_path / "shared", "vault.internal")[1]
+    authority.parent.chmod(0o777)
+    corp.configure(f'ca_file = "{authority}"\n{corp.approle()}', "https://127.0.0.1:1")
+    error = failure_to_start(corp.world)
+    assert f"can be written by others, who can change {authority.parent}" in error.message
 
 
 @pytest.mark.slow
