@@ -54,7 +54,7 @@ def lost(host: str, name: str, failure: Exception, sent: bool) -> Lost:
         sent: Whether the request was, or a part of it.
     """
     if isinstance(failure, TimeoutError):
-        return Lost(BackendTimeout(f"{host} does not answer"), sent)
+        return Lost(BackendTimeout(f"{host} does not answer", hint=_AWAY_HINT), sent)
     if isinstance(failure, socket.gaierror):
         return Lost(ServerUnresolved(f"{host} cannot be reached ({_reason(failure)})"), sent)
     if isinstance(failure, ssl.SSLError) and _refuses_us(failure):

@@ -255,19 +255,24 @@ def test_a_backend(cli: CommandLine, state: str, reason: str, verdict: str) -> N
 
 @pytest.mark.usefixtures("python3")
 @pytest.mark.parametrize(
-    ("given", "reason", "verdict", "detail"),
+    ("given", "reason", "verdict", "detail", "hint"),
     [
-        (True, "", "ok", "no failure"),
-        (False, "", "warn", "has no private key (PEM)"),
-        (None, "the keyring is locked", "warn", "the keyring is locked"),
+        (True, "", "ok", "no failure", ""),
+        (
+            False,
+            "",
+            "warn",
+            "has no private key (PEM)",
+            "give it that with `brokerctl backend enrol corp`",
+        ),
+        (None, "it is locked", "warn", "it is locked", "unlock the keyring, then look again"),
     ],
 )
 def test_a_backend_that_waits_for_what_it_logs_in_with(
-    cli: CommandLine, given: bool | None, reason: str, verdict: str, detail: str
+    cli: CommandLine, given: bool | None, reason: str, verdict: str, detail: str, hint: str
 ) -> None:
     enrolment = {"wants": "private key (PEM)", "done": given, "reason": reason}
     row = {"name": "corp", "state": "closed", "reason": "", "enrolment": enrolment}
     cli.daemon({**WELL, "backend.list": {"backends": [row], "next": None}})
     found = look(cli, 0)["backend corp"]
-    assert (found.state, found.detail) == (verdict, detail)
-    assert found.hint == ("" if given else "give it that with `brokerctl backend enrol corp`")
+    assert (found.state, found.detail, found.hint) == (verdict, detail, hint)

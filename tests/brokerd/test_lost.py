@@ -94,6 +94,7 @@ def test_a_clock_may_be_why_a_certificate_is_over_or_not_yet_valid(code: int) ->
 @pytest.mark.parametrize(
     ("failure", "hint"),
     [
+        (TimeoutError(), "see whether it runs, and its address in config.toml"),
         (ConnectionRefusedError(), "see whether it runs, and its address in config.toml"),
         (_alert("WRONG_VERSION_NUMBER"), "it speaks no TLS there: see its address in config.toml"),
         (ConnectionResetError(), ServerDown.hint),

@@ -40,7 +40,9 @@ def _backend(row: dict[str, Any]) -> Check:
     name, reason = field(row, "name", str), field(row, "reason", str)
     what, enrolment = f"backend {name}", row.get("enrolment")
     if enrolment and not enrolment["done"]:
-        detail = enrolment["reason"] or f"has no {field(enrolment, 'wants', str)}"
+        if enrolment["reason"]:
+            return Check(what, "warn", enrolment["reason"], "unlock the keyring, then look again")
+        detail = f"has no {field(enrolment, 'wants', str)}"
         return Check(what, "warn", detail, f"give it that with `brokerctl backend enrol {name}`")
     if row["state"] == "closed" and not reason:
         return Check(what, "ok", "no failure")

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from brokerd.keyring import Entry
 
-_HINT = "unlock the keyring, then try again; what a backend logs in with stands nowhere else"
+_HINT = (
+    "unlock the keyring, then try again; where there is none, log in with what needs none: "
+    "jwt, kubernetes, or a token_file"
+)
 
 
 class Enrolled(Entry):

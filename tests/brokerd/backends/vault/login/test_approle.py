@@ -260,8 +260,9 @@ def test_without_a_keyring_nobody_can_give_one(
 ) -> None:
     use(monkeypatch, None)
     method = make(vault_server, at)
-    with pytest.raises(KeyringUnavailable):
+    with pytest.raises(KeyringUnavailable) as refused:
         method.enrol("s.a-wrap")
+    assert "where there is none, log in with what needs none" in refused.value.hint
     with pytest.raises(KeyringUnavailable):
         method.login(vault)
 
