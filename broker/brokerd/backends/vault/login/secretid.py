@@ -18,7 +18,7 @@ from brokerd.backends.vault.login.enrolled import Enrolled
 from brokerd.backends.vault.login.wrapping import Wrapping
 from brokerd.backends.vault.reply import part, text
 from brokerd.identities import tokenfile
-from brokershim.errors import IdentityUnavailable, KeyringUnavailable, ServerDown
+from brokershim.errors import BrokerError, IdentityUnavailable, KeyringUnavailable, ServerDown
 
 _log = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ class SecretIds:
         except KeyringUnavailable as error:
             self._unsaved = kept
             _log.warning("the secret id of %s is kept in memory only: %s", self._name, error)
-        if self._file is not None:
+        if self._file is not None and self._stands_there(token):
             with contextlib.suppress(OSError):  # it is spent, and known by its digest
                 os.unlink(self._file)
         return kept
@@ -104,6 +104,13 @@ class SecretIds:
         if self._file is None or not os.path.lexists(self._file):
             return None
         return tokenfile.read_own(self._file) or None
+
+    def _stands_there(self, token: str) -> bool:
+        """Return whether that is still what stands in the file: the next one must not be lost."""
+        try:
+            return self._delivered() == token
+        except BrokerError:  # what is there now is looked at by the next login
+            return False
 
     def _kept(self) -> Kept:
         if self._unsaved is not None:
