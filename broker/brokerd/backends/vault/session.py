@@ -18,9 +18,9 @@ from brokerd.backends.vault.faults import translated
 from brokerd.backends.vault.flight import Flight
 from brokerd.backends.vault.login.base import Method
 from brokerd.backends.vault.tokens import Held, Tokens
-from brokerd.backends.vault.upkeep import Upkeep, end_others
+from brokerd.backends.vault.upkeep import Upkeep, end_each, end_others
 from brokershim import clock
-from brokershim.errors import BackendUnavailable, BrokerError, Denied
+from brokershim.errors import BackendUnavailable
 
 _Result = TypeVar("_Result")
 
@@ -156,8 +156,7 @@ class Session:
         held = self._tokens.current
         if held is not None and held.due_at is not None and held.due_at <= self._now():
             self._prolong(held)
-        for each in self._tokens.leaving:  # last: it may be refused, again and again
-            self._end(each)
+        end_each(self._end, self._tokens.leaving)  # last: it may be refused, again and again
 
     def close(self) -> None:
         """Revoke every token of ours that no later daemon goes on with; nobody is logged in then.
@@ -165,14 +164,7 @@ class Session:
         Raises:
             BrokerError: One could not be revoked; the others are.
         """
-        failures: list[BrokerError] = []
-        for held in self._tokens.close():
-            try:
-                self._give_back(held)
-            except (BackendUnavailable, Denied) as error:
-                failures.append(error)
-        if failures:
-            raise failures[0]
+        end_each(self._give_back, self._tokens.close())
 
     def _live(self, other_than: Held | None = None) -> Held:
         """Return a token that can be used, logged in if need be."""

@@ -12,7 +12,7 @@ from brokerd.backends.vault.faults import translated
 from brokerd.backends.vault.login.auth import auth_of
 from brokerd.backends.vault.login.base import Method, proves
 from brokerd.backends.vault.tokens import Held
-from brokershim.errors import BackendRefused
+from brokershim.errors import BackendRefused, BackendUnavailable, BrokerError, Denied
 
 _REFUSED: Any = (hvac.exceptions.Forbidden, hvac.exceptions.InvalidRequest)
 _REVOKE_ACCESSOR = "auth/token/revoke-accessor"
@@ -117,3 +117,15 @@ def end_others(client: Any, accessor: str) -> None:
     with contextlib.suppress(hvac.exceptions.InvalidRequest):
         # There is no such token any more. (A 403 would be about our own.)
         client.auth.token.revoke_accessor(accessor)
+
+
+def end_each(end: Callable[[Held], None], tokens: list[Held]) -> None:
+    """End tokens; one that cannot be ended keeps none of the others. Raises the first error."""
+    failures: list[BrokerError] = []
+    for held in tokens:
+        try:
+            end(held)
+        except (BackendUnavailable, Denied) as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]

@@ -278,6 +278,19 @@ def test_one_that_the_server_gave_more_time_is_ended_too(vault_server: Server, a
     assert accessor not in vault_server.accessors()
 
 
+def test_one_that_may_not_be_ended_keeps_no_other_from_its_end(vault_server: Server) -> None:
+    policy = vault_server.policy({"auth/token/revoke-self": ["deny"]})
+    login = LoggedIn(vault_server, "default", policy)
+    login.use()
+    role = f"auth/{login.at.mount}/role/{login.at.role}"
+    vault_server.write(role, token_policies=["default"])
+    for login.logins.who in ("bob", "carol"):
+        login.use()
+    with pytest.raises(BackendRefused):
+        login.session.tend()
+    assert login.alive() == [True, False, True]
+
+
 def test_where_that_is_not_allowed_the_rule_is_named(vault_server: Server, left: str) -> None:
     login = LoggedIn(vault_server)
     with pytest.raises(BackendRefused, match="a daemon that was killed") as refused:
