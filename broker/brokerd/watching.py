@@ -21,7 +21,7 @@ from brokerd.credentials import Credentials
 from brokerd.ending import Endings, Reason
 from brokerd.kept import Kept
 from brokerd.leases import Lease, LeaseTable
-from brokershim.errors import BackendRefused, BrokerError, NotFound
+from brokershim.errors import BrokerError, Denied, NotFound
 
 _log = logging.getLogger(__name__)
 _Due = tuple[Hashable, Kept]
@@ -100,7 +100,7 @@ class Watching:
             newest = await self._asking.newest(backend, name)
         except NotFound:
             self._gone(key, kept, Reason.REMOVED)
-        except BackendRefused:
+        except Denied:  # by the backend, or in logging in to it: whose login is over has no key
             self._gone(key, kept, Reason.REFUSED)
         except BrokerError as error:
             _log.warning("nobody knows whether the key of %s is new: %s", name, error.message)

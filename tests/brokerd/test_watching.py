@@ -12,6 +12,7 @@ import pytest
 from brokershim.errors import (
     BackendRefused,
     BrokerError,
+    IdentityExpired,
     LeaseNotFound,
     SecretDeleted,
     ServerDown,
@@ -72,6 +73,7 @@ async def test_a_key_that_is_confirmed_is_served_on_and_not_fetched_again(grante
     [
         (SecretDeleted("deleted"), "secret removed"),
         (BackendRefused("no"), "no longer given by its backend"),
+        (IdentityExpired("the token is over"), "no longer given by its backend"),
     ],
 )
 @in_a_loop

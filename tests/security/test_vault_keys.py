@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -141,6 +142,20 @@ def test_claim_40_a_key_that_its_vault_gives_no_more_ends_in_time(
             assert refused(root, STATIC).kind == kind
         else:
             assert lease(root, STATIC)["value"] == "sk-proj-another-one"
+
+
+@pytest.mark.slow
+def test_claim_40_so_does_one_whose_login_is_over(corp: Corp, tmp_path: Path) -> None:
+    token, file = corp.server.token("default", corp.policy)["client_token"], tmp_path / "token"
+    file.touch(mode=0o600)
+    file.write_text(token)
+    corp.configure(f'login = "token"\ntoken_file = "{file}"')
+    with started(corp.world):
+        root = corp.root()
+        assert lease(root, STATIC)["value"] == KEY
+        corp.server.root.auth.token.revoke(token)
+        ended(corp, "no longer given by its backend")
+        assert refused(root, STATIC).kind == "denied.identity_expired"
 
 
 @pytest.mark.slow
