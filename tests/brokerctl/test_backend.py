@@ -90,6 +90,14 @@ def test_check_shows_what_lacks_and_ends_with_3(cli: CommandLine) -> None:
     assert fake.params("backend.check") == [{"backend": "corp"}]
 
 
+def test_check_says_once_what_two_paths_need(cli: CommandLine) -> None:
+    twice = [LACKS, {**LACKS, "path": "secret/metadata/llm"}]
+    cli.daemon({"backend.check": {"findings": twice, "next": None}})
+    done = cli.run("backend", "check", "corp")
+    assert len(done.stdout.splitlines()) == 3
+    assert done.stderr == "brokerctl: corp: let it read that\n"
+
+
 def test_check_with_warnings_only_is_well(cli: CommandLine) -> None:
     cli.daemon({"backend.check": {"findings": [FINE, BEYOND], "next": None}})
     assert cli.run("backend", "check", "corp").returncode == 0

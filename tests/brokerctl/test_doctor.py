@@ -82,7 +82,13 @@ def test_a_loose_socket_folder(cli: CommandLine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [("config.toml", "[store]\ncolour = 1\n"), ("policy.toml", "[[grant")]
+    ("name", "text"),
+    [
+        ("config.toml", "[store]\ncolour = 1\n"),
+        ("config.toml", '[identity.me]\nkind = "file"\n'),
+        ("config.toml", '[backend.corp]\nkind = "vault"\naddress = "https://v.example"\n'),
+        ("policy.toml", "[[grant"),
+    ],
 )
 def test_a_broken_setting_is_found_before_the_daemon_trips_over_it(
     cli: CommandLine, name: str, text: str

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from brokerctl import output
 from brokerctl.auditing import daemons_head, describe
 from brokerctl.checks.check import Check
-from brokerd import config
+from brokerd import config, kinds
 from brokerd.audit.verify import verify
 from brokerd.policyfile import PolicyFile
 from brokershim.client import Client
@@ -29,7 +29,9 @@ def folders() -> Iterator[Check]:
 def settings() -> Iterator[Check]:
     """Look at config.toml and policy.toml as the daemon would read them."""
     path = os.path.join(config_dir(), "config.toml")
-    config.load(path)
+    found = config.load(path)
+    identities = kinds.build_identities(found)
+    kinds.accounts(identities, kinds.build_backends(found, identities))
     yield Check("config", "ok", path if os.path.exists(path) else "no config.toml: all defaults")
     path = os.path.join(config_dir(), "policy.toml")
     grants = len(PolicyFile(path).current().grants)

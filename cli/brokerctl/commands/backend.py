@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -145,11 +146,16 @@ def _show(name: str, rows: list[dict[str, Any]]) -> None:
     titles = ("secret", "path", "has", "lacks", "too much")
     cells = [_allowed(row) for row in rows]
     output.table(titles, cells, empty=f"no secret of config.toml is of {name}")
+    for line, beyond in dict.fromkeys(_hints(name, rows)):  # two paths may need the same
+        (output.warning if beyond else output.note)(line)
+
+
+def _hints(name: str, rows: list[dict[str, Any]]) -> Iterator[tuple[str, bool]]:
+    """Yield what to do, and whether only because something is too much."""
     for row in rows:
         hint = field(row, "hint", str)
         if hint:
-            say = output.warning if row["verdict"] == "beyond" else output.note
-            say(f"{field(row, 'subject', str) or name}: {hint}")
+            yield f"{field(row, 'subject', str) or name}: {hint}", row["verdict"] == "beyond"
 
 
 def _allowed(row: dict[str, Any]) -> tuple[str, ...]:
