@@ -13,7 +13,7 @@ from demo import search
 from demo.forms import Needles
 from tests.security.corp import KEY, MADE, STATIC, Corp, lease, new_corp, refused
 from tests.support.certificate import self_signed
-from tests.support.daemon import failure_to_start, started
+from tests.support.daemon import failure_to_start, started, wait_until
 from tests.support.vault import Server, tls_server
 from tests.support.vault_tap import answer
 
@@ -188,7 +188,7 @@ def test_claim_41_a_secret_id_that_may_be_a_thiefs_is_not_used(corp: Corp, trick
         assert server.client(None).write_data("sys/wrapping/lookup", data={"token": token})
 
 
-_HELPER = "#!/bin/sh\ntouch {ran}\nenv >&2\nprintf %s {token}\n"
+_HELPER = "#!/bin/sh\nenv > {ran}\nprintf %s {token}\n"
 
 
 @pytest.mark.parametrize(
@@ -206,6 +206,7 @@ def test_claim_42_a_token_helper_that_others_could_change_is_not_run(
     if loose:
         (tmp_path / loose).chmod(0o777)
     corp.configure(f'login = "token"\ntoken_helper = "{helper}"')
+    corp.world.environ["OF_A_SHELL"] = "evil"
     with started(corp.world) as daemon:
         root = corp.root()
         if loose:
@@ -213,4 +214,23 @@ def test_claim_42_a_token_helper_that_others_could_change_is_not_run(
         else:
             assert lease(root, STATIC)["value"] == KEY
         assert ran.exists() is not bool(loose)
+        assert loose or "OF_A_SHELL" not in ran.read_text()
         assert token not in daemon.log
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("does", "kind"), [("yes", "backend.identity"), ("sleep 60", "backend.timeout")]
+)
+def test_claim_42_nor_may_one_take_time_or_memory_without_end(
+    corp: Corp, tmp_path: Path, does: str, kind: str
+) -> None:
+    helper = tmp_path / "helper"
+    helper.write_text(f"#!/bin/sh\n{does}\n")
+    helper.chmod(0o700)
+    corp.configure(f'login = "token"\ntoken_helper = "{helper}"')
+    with started(corp.world) as daemon:
+        corp.root().begin(f"call('lease.acquire', {{'secret': {STATIC!r}}})")
+        wait_until(lambda: bool(corp.world.events("key.failed")), 30)
+        assert corp.world.events("key.failed")[0]["kind"] == kind
+        assert daemon.memory() < 200 * 1024 * 1024
