@@ -110,7 +110,7 @@ def _acts(backend: VaultBackend, vault: Vault) -> list[Callable[[], object]]:
     ]
 
 
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(st.lists(st.builds(_answer, _STATUS, _DOCUMENT), min_size=1, max_size=8))
 def test_any_answer_is_one_of_ours_and_shows_no_token(answers: list[Answer]) -> None:
     left = itertools.cycle(answers)

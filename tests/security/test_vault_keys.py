@@ -80,6 +80,7 @@ def test_claim_38_and_though_its_login_was_ended_by_somebody_else(corp: Corp) ->
     assert (corp.leases(), corp.lives()) == ([], [])
 
 
+@pytest.mark.slow
 def test_claim_38_a_daemon_that_stops_gives_its_login_back(corp: Corp) -> None:
     with started(corp.world):
         root = corp.root()
