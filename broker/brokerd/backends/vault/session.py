@@ -9,6 +9,7 @@ The token before lives on until it dies, since what was made under it dies with 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Hashable
 from functools import partial
 from typing import Any, TypeVar
@@ -23,6 +24,7 @@ from brokershim import clock
 from brokershim.errors import BackendUnavailable
 
 _Result = TypeVar("_Result")
+_log = logging.getLogger(__name__)
 
 
 class Session:
@@ -223,8 +225,8 @@ class Session:
         """Take in that the server does not know a token any more: lost, if that is too early."""
         if held.is_over(self._now()):
             self._tokens.drop(held)
-        else:
-            self._tokens.lose(held)
+        elif self._tokens.lose(held):
+            _log.warning("the server ended the login of %s before its time", self._vault.name)
 
     def _end(self, held: Held) -> None:
         """Revoke a token, where it is ours, and forget it."""

@@ -94,6 +94,11 @@ def read(table: Table, name: str, backend: str, max_staleness: float) -> Terms:
 
 
 def _kv(table: Table, secret: Secret, max_staleness: float) -> KvTerms:
+    if table.optional_text("mount") is None:
+        raise ConfigError(
+            f"{table.path}: {table.name}: mount is missing",
+            hint='say where its KV engine is; or, for keys that are made, engine = "dynamic"',
+        )
     mount, path = _path(table, "mount"), _path(table, "path")
     if path.startswith(f"{mount}/data/"):
         raise ConfigError(f"{table.path}: {table.name}: path is one of the HTTP API", hint=_KV_HINT)

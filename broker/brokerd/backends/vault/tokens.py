@@ -123,12 +123,14 @@ class Tokens:
             if held.is_same(self._current):
                 self._current = held
 
-    def lose(self, held: Held) -> None:
-        """Take in that a token has ended before its time."""
+    def lose(self, held: Held) -> bool:
+        """Take in that a token has ended before its time; return whether that is new."""
         with self._lock:
-            if self._remove(held):
-                self.lost += 1
-                self._ended.append(held.auth.accessor)
+            if not self._remove(held):
+                return False
+            self.lost += 1
+            self._ended.append(held.auth.accessor)
+            return True
 
     def condemn(self, held: Held) -> None:
         """Take in that a token has to be revoked: once it is, it has ended before its time.

@@ -38,7 +38,9 @@ def test_a_token_that_was_revoked_is_lost_and_there_is_one_login_more(vault_serv
     assert len(login.logins.made) == 2
 
 
-def test_however_many_find_it_dead_there_is_one_login_more(vault_server: Server) -> None:
+def test_however_many_find_it_dead_there_is_one_login_more(
+    vault_server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
     login, together = LoggedIn(vault_server), threading.Barrier(_MANY)
     login.use()
     vault_server.root.auth.token.revoke(login.logins.made[0].token)
@@ -52,6 +54,7 @@ def test_however_many_find_it_dead_there_is_one_login_more(vault_server: Server)
     assert set(used) == {login.logins.made[1].accessor}
     assert len(login.logins.made) == 2
     assert login.session.generation() == ("alice", 1)
+    assert caplog.messages == ["the server ended the login of corp before its time"]
 
 
 def test_what_only_is_not_allowed_ends_no_login(vault_server: Server) -> None:

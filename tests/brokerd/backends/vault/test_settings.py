@@ -118,6 +118,12 @@ def test_what_is_wrong_with_a_secret_is_named(values: dict[str, Any], fault: str
     assert "config.toml: " in caught.value.message
 
 
+def test_a_misspelt_engine_shows_as_a_missing_mount() -> None:
+    with pytest.raises(ConfigError) as caught:
+        _built(BACKEND, {"engin": "dynamic", "path": "x", "field": "y"})
+    assert 'engine = "dynamic"' in caught.value.hint
+
+
 @pytest.mark.parametrize(
     ("values", "fault"),
     [

@@ -75,8 +75,7 @@ def test_one_is_lost_once_however_often_that_is_noticed(held: Held) -> None:
     tokens = Tokens()
     tokens.take(ONE, 0.0)
     tokens.take(TWO, 1.0)
-    for _ in range(2):
-        tokens.lose(held)
+    assert [tokens.lose(held) for _ in range(2)] == [True, False]
     assert tokens.lost == 1
     assert tokens.leaving == []
     assert tokens.has_ended(held.auth.accessor or "")
