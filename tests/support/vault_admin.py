@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from tests.support.daemon import wait_until
+from tests.support.require import require_namespaces
 from tests.support.vault_root import Root, hvac
 
 _numbers = itertools.count(1)
@@ -162,7 +163,8 @@ class Admin(Root):
 
     @contextmanager
     def within(self) -> Generator[Admin]:
-        """Make a namespace, and yield what may do everything in it."""
+        """Make a namespace, where there can be one, and yield what may do everything in it."""
+        require_namespaces(self.has_namespaces())
         name = self._fresh("team")
         self.write(f"sys/namespaces/{name}")
         inner = Admin(self.url, self._token, self.ca_file, name)

@@ -30,6 +30,7 @@ from brokershim.errors import (
 )
 from tests.support.bare_server import BareServer
 from tests.support.certificate import self_signed
+from tests.support.require import require_namespaces
 from tests.support.vault import Server, dev_server, tls_server
 from tests.support.vault_client import vault_at
 
@@ -118,8 +119,6 @@ def test_what_the_server_says_of_a_request_is_told(vault_server: Server) -> None
 
 
 def test_a_namespace_is_a_world_of_its_own(vault_server: Server) -> None:
-    if not vault_server.has_namespaces():
-        pytest.skip("this server knows of no namespaces")
     with vault_server.within() as team:
         mount = team.kv()
         team.put(mount, "llm/openai", key="of-the-team")
@@ -130,8 +129,7 @@ def test_a_namespace_is_a_world_of_its_own(vault_server: Server) -> None:
 
 
 def test_a_namespace_that_is_not_there_is_named(vault_server: Server, kv: str) -> None:
-    if not vault_server.has_namespaces():
-        pytest.skip("this server knows of no namespaces")
+    require_namespaces(vault_server.has_namespaces())
     nowhere = vault_at(vault_server.url, namespace="no/such")
     _error(NamespaceNotFound, _read, nowhere, vault_server.root.token, kv)
     with pytest.raises(NamespaceNotFound), translated("logging in"):

@@ -330,8 +330,6 @@ def test_a_path_in_the_mounts_place_is_refused(
 
 @pytest.fixture
 def team(vault_server: Server) -> Iterator[Admin]:
-    if not vault_server.has_namespaces():
-        pytest.skip("this server is of a make without namespaces, so it is no gap")
     with vault_server.within() as inner:
         yield inner
 

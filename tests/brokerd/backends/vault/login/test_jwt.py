@@ -16,6 +16,7 @@ from brokerd.table import Table
 from brokershim import clock
 from brokershim.errors import BackendRefused, ConfigError, LoginRequired, NamespaceNotFound
 from tests.support.jwks import Issuer
+from tests.support.require import require_namespaces
 from tests.support.signing_identity import SigningIdentity
 from tests.support.token_review import TokenReviews
 from tests.support.vault import Server
@@ -147,8 +148,6 @@ def test_nor_where_the_server_answers_404(vault_server: Server) -> None:
 
 
 def test_it_logs_in_within_a_namespace(vault_server: Server, method: SignedToken) -> None:
-    if not vault_server.has_namespaces():
-        pytest.skip("this server has none: HashiCorp's free one does not")
     with vault_server.within() as team:
         at = team.jwt(method.identity.token(None).issuer, AUDIENCE, "default", token_ttl="60s")
         inside = replace(method, mount=at.mount, role=at.role)
@@ -161,8 +160,7 @@ def test_it_logs_in_within_a_namespace(vault_server: Server, method: SignedToken
 def test_a_namespace_that_is_not_there_is_said_to_be(
     vault_server: Server, method: SignedToken
 ) -> None:
-    if not vault_server.has_namespaces():
-        pytest.skip("this server has none: HashiCorp's free one does not")
+    require_namespaces(vault_server.has_namespaces())
     servers = replace(vault_of(vault_server).servers, namespace="nowhere")
     with pytest.raises(NamespaceNotFound):
         method.login(Vault("corp", servers))
