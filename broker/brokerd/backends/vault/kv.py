@@ -78,18 +78,21 @@ class KvSecrets:
         return self._told_by_metadata(terms) or self._read(terms).version
 
     def _told_by_metadata(self, terms: KvTerms) -> str | None:
-        """Return the newest version; None where metadata cannot tell, or may not be read."""
+        """Return the newest version; None where metadata cannot tell it."""
         asked = terms.place, self._session.generation()
         if asked in self._without_metadata:
             return None
         try:
             found = self._call(terms, partial(_metadata, terms))
         except BackendRefused:
-            # Not again, as long as it is this login: each refusal is one more alarm for who watches
-            # the server's audit.
-            self._without_metadata.add(asked)
-            return None
-        return None if found is None else _newest(terms, found)
+            pass
+        else:
+            return None if found is None else _newest(terms, found)
+        version = self._read(terms).version  # refused, too, where it is the login that is
+        # Metadata not again, as long as it is this login: each refusal is one more alarm for who
+        # watches the server's audit.
+        self._without_metadata.add(asked)
+        return version
 
     def _read(self, terms: KvTerms) -> _Found:
         if self._mounts.keeps_versions(terms.mount):

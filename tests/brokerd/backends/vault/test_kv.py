@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from brokerd.backends.vault.backend import VaultBackend
+from brokerd.backends.vault.client import Vault
+from brokerd.backends.vault.login.base import Auth
 from brokerd.model import BoundedBy
 from brokershim.errors import (
     BackendRefused,
@@ -231,6 +233,26 @@ def test_a_refusal_is_provoked_only_once(
     monkeypatch.setattr(parts.session, "call", watched)
     assert _number(backend.newest(NAME)) == 3
     assert not refused
+
+
+def test_a_login_that_is_refused_is_not_taken_for_that(
+    vault_server: Server, mount: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = {f"{mount}/data/*": ["read"], f"{mount}/metadata/*": ["read"]}
+    backend, parts = _kv(vault_server, rules, mount)
+
+    def refused(vault: Vault) -> Auth:
+        raise BackendRefused(f"{vault.name} does not take it")
+
+    with monkeypatch.context() as patch:
+        backend.newest(NAME)
+        vault_server.write("auth/token/revoke", token=parts.method.made[0]["client_token"])
+        patch.setattr(parts.method, "login", refused)
+        for _ in range(2):
+            with pytest.raises(BackendRefused, match="does not take it"):
+                backend.newest(NAME)
+    assert _number(backend.newest(NAME)) == 3
+    assert backend._kv._without_metadata == set()
 
 
 def test_without_leave_to_read_it_is_refused(vault_server: Server, mount: str) -> None:
