@@ -17,7 +17,7 @@ _SERVER_NAME = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*", re.ASCII | re.IGNORECASE
 
 @dataclass(frozen=True)
 class Servers:
-    """The servers of one cluster, or of several with the same content.
+    """The servers of one cluster: what one of them made, every other knows, and can end.
 
     Attributes:
         addresses: Their URLs in the order in which they are tried, without a slash at the end.
