@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import socket
@@ -59,7 +60,7 @@ class Tap:
             threading.Thread(target=self._pass_on, args=(accepted,), daemon=True).start()
 
     def _pass_on(self, accepted: socket.socket) -> None:
-        with accepted:
+        with accepted, contextlib.suppress(OSError):  # either end may hang up, as it is killed
             request = read_request(accepted)
             self.asked.append(request)
             line = request.partition(b"\r\n")[0].decode()
