@@ -263,7 +263,7 @@ def test_a_backend(cli: CommandLine, state: str, reason: str, verdict: str) -> N
 @pytest.mark.parametrize(
     ("given", "reason", "verdict", "detail", "hint"),
     [
-        (True, "", "ok", "no failure", ""),
+        (True, "", "ok", "not known to be away", ""),
         (
             False,
             "",

@@ -45,5 +45,5 @@ def _backend(row: dict[str, Any]) -> Check:
         detail = f"has no {field(enrolment, 'wants', str)}"
         return Check(what, "warn", detail, f"give it that with `brokerctl backend enrol {name}`")
     if row["state"] == "closed" and not reason:
-        return Check(what, "ok", "no failure")
+        return Check(what, "ok", "not known to be away")
     return Check(what, "warn", reason, "`brokerctl status` tells what of it is served meanwhile")
