@@ -32,7 +32,7 @@ def backend() -> None:
 @backend.command("list")
 @json_option
 def list_(as_json: bool) -> None:
-    """List the backends of config.toml, how each fares, and what it waits for.
+    """List the backends, how each fares, and what it waits for.
 
     --json: a list of {name, kind, login, state, failures, retry_in, reason, enrolment, account};
     state to reason are as in `brokerctl status --json`; enrolment is {wants, done, reason}, or null
@@ -82,9 +82,10 @@ def check(ctx: click.Context, name: str, as_json: bool) -> None:
 @click.argument("name", type=BACKEND)
 @click.argument("misplaced", nargs=-1, metavar="")
 def enrol(name: str, misplaced: tuple[str, ...]) -> None:
-    """Give the backend NAME what it logs in with, such as its private key.
+    """Give the backend NAME what it logs in with.
 
-    It is typed unseen, or comes from standard input, and is kept in the keyring of the system.
+    That is a private key, a secret id or a token, by its `login` in config.toml. It is typed
+    unseen, or comes from standard input, and is kept in the keyring of the system.
     """
     refuse_values(misplaced, f"brokerctl backend enrol {name}")
     client = connect_or_start()
