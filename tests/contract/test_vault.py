@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from brokerd.backends.base import mints
 from brokerd.backends.vault.backend import VaultBackend, build
 from brokerd.model import BoundedBy
 from brokerd.table import Table
@@ -109,6 +110,21 @@ class TestDynamic(BackendContract):
         assert found.bounded_by is BoundedBy.BACKEND
         assert found.upstream is not None
         assert found.expires_at is not None
+
+    def test_its_generation_changes_with_the_end_of_all_that_it_made(self, given: Given) -> None:
+        backend = given.backend
+        assert mints(backend)
+        risk, before = backend.prepare(NAME), backend.generation()
+        assert risk is not None
+        made = backend.make(NAME, risk)
+        assert made.upstream is not None
+        backend.revoke(made.upstream)
+        assert hash(backend.generation()) == hash(before)
+        assert backend.generation() == before
+        revision = backend.revision()
+        backend.revoke(risk)
+        assert backend.generation() != before
+        assert backend.revision() == revision
 
     def test_what_it_gave_ends_once_and_stays_ended(
         self, given: Given, vault_server: Server, mount: str
