@@ -18,6 +18,12 @@ _LIST = "list"
 _OWN = ("auth/token/renew-self", "auth/token/revoke-self")
 _AS_GOOD = {"update": "create"}
 """What an engine may ask for in the place of the other, and is no more."""
+_UNENDED = Finding(
+    "",
+    REVOKE_ACCESSOR,
+    hint="of no use here: with a batch token, or one that you gave, nothing but its own lease ends "
+    "a key whose answer is lost; a role with token_type=service mends it",
+)
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,8 @@ class Checks:
     def make(self) -> list[Finding]:
         """Return what is allowed for each secret, and for the login; raises as `Session.call`."""
         # First: a login that is refused is not the lack of each secret.
-        login = self._of_the_login(self._session.risk())
+        accessor = self._session.risk()
+        login = self._of_the_login(accessor)
         needs: list[_Need] = []
         findings: list[Finding] = []
         for terms in self._terms:
@@ -67,7 +74,8 @@ class Checks:
         paths = [each.path for each in needs]
         found = self._session.call(partial(allowed, paths=paths), "asking what the token may do")
         asked = (_finding(each, found[each.path]) for each in needs)
-        return [*findings, *(each for each in asked if each is not None)]
+        window = [_UNENDED] if accessor is None and self._makes_keys() else []
+        return [*findings, *(each for each in asked if each is not None), *window]
 
     def _of_static(self, terms: KvTerms) -> list[_Need]:
         name, mount = terms.secret.name, terms.mount
@@ -81,10 +89,13 @@ class Checks:
     def _of_the_login(self, accessor: str | None) -> list[_Need]:
         # One that has none cannot be ended, or is not ours to end.
         paths = [] if accessor is None else [*_OWN]
-        if any(isinstance(each, DynamicTerms) for each in self._terms):
+        if self._makes_keys():
             paths += [REVOKE, RENEW, LOOK_UP]
             paths += [] if accessor is None else [REVOKE_ACCESSOR]
         return [_Need("", path, "update") for path in paths]
+
+    def _makes_keys(self) -> bool:
+        return any(isinstance(each, DynamicTerms) for each in self._terms)
 
 
 def _of_dynamic(terms: DynamicTerms) -> _Need:

@@ -144,8 +144,12 @@ def test_a_batch_token_needs_no_leave_to_end_itself(vault_server: Server) -> Non
     assert set(found) == {
         f"{pki}/issue/app",
         *(f"sys/leases/{each}" for each in ("revoke", "renew", "lookup")),
+        "auth/token/revoke-accessor",
     }
     assert {each.verdict for each in found.values()} == {"ok"}
+    hints = {path: each.hint for path, each in found.items() if each.hint}
+    assert list(hints) == ["auth/token/revoke-accessor"]
+    assert "a key whose answer is lost" in hints["auth/token/revoke-accessor"]
 
 
 def test_root_is_beyond_everything(vault_server: Server) -> None:
