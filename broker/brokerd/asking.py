@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
@@ -16,6 +18,9 @@ from brokerd.refusals import Refusals
 from brokershim.errors import BackendUnavailable, BrokerError, NotFound
 
 _Result = TypeVar("_Result")
+_AT_ONCE = 12
+"""Requests under way at one backend: one that hangs, however many ask it, must not take every
+thread of the daemon. Who waits for a place hears at once of a breaker that has opened meanwhile."""
 _FLOOR_SHARE = 4
 """At most this part of a key's life is its floor, or a short-lived key would be used up as it
 comes, and each request would fetch another."""
@@ -49,6 +54,7 @@ class Asking:
         self._audit = audit
         self._refusals = refusals
         self._now = now
+        self._places = {name: asyncio.Semaphore(_AT_ONCE) for name in breakers}
 
     async def describe(self, backend: str, name: str) -> Secret:
         """Return a secret's description; raises as `Backend.describe`, and BackendTimeout."""
@@ -61,7 +67,7 @@ class Asking:
         if not mints(asked):
             return None
         # Often there is nothing to do: that must not hide that every fetch after it fails.
-        with self._breakers[backend].attempt(self._now, proves=False):
+        async with self._admitted(backend, proves=False):
             return await self._blocking.run(f"the backend of {name}", asked.prepare, name)
 
     async def renew(self, backend: str, name: str, upstream: str, seconds: float) -> float:
@@ -93,10 +99,9 @@ class Asking:
             BackendUnavailable: It cannot be had now, or not in time, or is over as it comes.
             BrokerError: As `Backend.fetch` says.
         """
-        breaker = self._breakers.get(backend)
-        if breaker is None:
+        if backend not in self._breakers:
             return await self._fetched(backend, name, risk)
-        with breaker.attempt(self._now):
+        async with self._admitted(backend):
             secret, credential = await self._seen(backend, name, risk)
         await self._write(backend, name, credential)
         return secret, credential
@@ -104,8 +109,15 @@ class Asking:
     async def _attempt(
         self, backend: str, name: str, call: Callable[..., _Result], *args: object
     ) -> _Result:
-        with self._breakers[backend].attempt(self._now):
+        async with self._admitted(backend):
             return await self._blocking.run(f"the backend of {name}", call, *args)
+
+    @asynccontextmanager
+    async def _admitted(self, backend: str, *, proves: bool = True) -> AsyncGenerator[None]:
+        """Let a backend be asked within, once there is a place; raises as `Breaker.attempt`."""
+        async with self._places[backend]:
+            with self._breakers[backend].attempt(self._now, proves=proves):
+                yield
 
     async def _seen(self, backend: str, name: str, risk: str | None) -> tuple[Secret, Credential]:
         try:
