@@ -75,14 +75,14 @@ class Asking:
         asked = self._backends[backend]
         if not mints(asked):
             raise NotFound(f"{backend} makes no keys")
-        return await self._attempt(backend, name, asked.renew, upstream, seconds)
+        return await self.attempt(backend, f"the backend of {name}", asked.renew, upstream, seconds)
 
     async def newest(self, backend: str, name: str) -> str:
         """Return a secret's newest version; raises as `WatchedBackend.newest` and `fetch`."""
         asked = self._backends[backend]
         if not is_watched(asked):
             return ""
-        return await self._attempt(backend, name, asked.newest, name)
+        return await self.attempt(backend, f"the backend of {name}", asked.newest, name)
 
     async def fetch(
         self, backend: str, name: str, risk: str | None = None
@@ -106,11 +106,24 @@ class Asking:
         await self._write(backend, name, credential)
         return secret, credential
 
-    async def _attempt(
-        self, backend: str, name: str, call: Callable[..., _Result], *args: object
+    async def attempt(
+        self, backend: str, what: str, call: Callable[..., _Result], *args: object
     ) -> _Result:
+        """Return what a call of a backend returns, one that asks a server.
+
+        Args:
+            backend: Which.
+            what: Names it, in the error.
+            call: What to run.
+            args: Its arguments.
+
+        Raises:
+            ServerDown: The backend is not asked now.
+            BackendTimeout: It did not answer in time.
+            BrokerError: As the call.
+        """
         async with self._admitted(backend):
-            return await self._blocking.run(f"the backend of {name}", call, *args)
+            return await self._blocking.run(what, call, *args)
 
     @asynccontextmanager
     async def _admitted(self, backend: str, *, proves: bool = True) -> AsyncGenerator[None]:

@@ -170,3 +170,34 @@ def test_claim_40_nor_is_one_served_for_long_of_which_nothing_is_heard(own_corp:
             wait_until(lambda: bool(corp.world.events("lease.ended")), _STALE + _SLACK)
             assert time.monotonic() - begun < _STALE + _SLACK
             assert refused(root, STATIC).kind in ("backend.down", "backend.timeout")
+
+
+_ASKING = """
+try:
+    call(given["method"], given["params"])
+except Exception:
+    pass
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [("lease.acquire", {"secret": MADE}), ("backend.check", {"backend": "corp"})],
+)
+def test_claim_19_many_who_ask_a_vault_that_hangs_hold_up_no_other_secret(
+    own_corp: Corp, method: str, params: dict[str, str]
+) -> None:
+    corp = own_corp
+    with started(corp.world) as daemon:
+        daemon.set_secret("openai/store", KEY)
+        lease(corp.root(), MADE)
+        many, other = [corp.root() for _ in range(50)], corp.stage.enter()
+        with corp.server.process.paused():
+            for each in many:
+                each.begin(f"given = {{'method': {method!r}, 'params': {params!r}}}{_ASKING}")
+            wait_until(lambda: len(corp.tap.asked) > 10, 10)
+            begun = time.monotonic()
+            other.call("session.open", program="/bin/true", env={"A": "openai/store"})
+            assert lease(other, "openai/store")["value"] == KEY
+            assert time.monotonic() - begun < 3

@@ -41,8 +41,7 @@ class Backing:
                 hint="`brokerctl backend list` shows how it fares",
             )
         try:
-            with self._parts.breakers[backend].attempt(self._parts.now):
-                found = await self._parts.blocking.run(f"backend {backend}", asked.check)
+            found = await self._parts.asking.attempt(backend, f"backend {backend}", asked.check)
         except BrokerError as error:
             # A check logs in, and so may be what finds that a secret id was stolen.
             pid = caller.peer.pid
