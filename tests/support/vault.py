@@ -79,7 +79,7 @@ def tls_server() -> Generator[Server]:
     with own_folder() as folder:
         arguments = "-dev-tls", f"-dev-tls-cert-dir={folder}"
         with _process(folder, free_address(), *arguments) as process:
-            wait_until(lambda: bool(list(folder.glob("*ca.pem"))), _SECONDS)
+            wait_until(lambda: _is_whole(folder), _SECONDS)
             (made,) = folder.glob("*ca.pem")
             with tempfile.TemporaryDirectory(prefix="authority-") as own:
                 # What the server's own user could change is no authority.
@@ -139,3 +139,8 @@ def _health(url: str, authority: Path | None) -> int | None:
             return pool.request("GET", f"{url}/v1/sys/health", retries=False, timeout=2).status
         except urllib3.exceptions.HTTPError:
             return None
+
+
+def _is_whole(folder: Path) -> bool:
+    """Return whether a server has written down the authority that it makes."""
+    return any(b"-----END CERTIFICATE-----" in each.read_bytes() for each in folder.glob("*ca.pem"))
