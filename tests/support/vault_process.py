@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib
 import os
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tests.support.daemon import PLAIN_UID
 from tests.support.require import require_file, require_file_readable
 
 _SECONDS = 20.0
+_PORTS = range(20_000, 32_000)
 
 
 class Process:
@@ -119,5 +121,13 @@ def binary() -> Path:
 
 
 def free_address() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return f"127.0.0.1:{free.getsockname()[1]}"
+    """Return an address of this machine at which nothing listens.
+
+    Its port is none of those that the system gives to whoever asks for any, such as each connection
+    (ip(7), ip_local_port_range): one of these could be taken before the server has begun to listen.
+    """
+    # Not by the seed of a test, which may be that of one beside it, too.
+    for port in random.SystemRandom().sample(_PORTS, len(_PORTS)):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return f"127.0.0.1:{port}"
+    raise RuntimeError("no port is free")
