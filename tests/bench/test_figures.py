@@ -18,6 +18,14 @@ def test_a_figure_at_its_target_has_reached_it() -> None:
     assert Figure("start", 5.1, "ms").reached is None
 
 
+_DIFFERENCES = {
+    "the boot folder, at interpreter start",
+    "shim, of each `litellm.completion`",
+    "shim, of each call of httpx",
+}
+"""What one measurement has more than another; on a busy machine, noise may make it less."""
+
+
 def test_a_person_sees_what_was_missed() -> None:
     line = Figure("lease", 4.26, "x", 4.0, "note").line()
     assert line.split("  ")[0] == "lease"
@@ -75,4 +83,4 @@ def test_it_measures_everything_and_fails_at_no_figure() -> None:
     assert values["fifty at once: exchanges"] == 1
     assert values["a hundred at once: reads in Vault"] == 1
     assert values.pop("revoked, to its last use") >= 0
-    assert all(value > 0 for value in values.values())
+    assert [name for name, value in values.items() if value <= 0 and name not in _DIFFERENCES] == []
