@@ -22,10 +22,10 @@ from brokershim.errors import (
     NotFound,
     RateLimited,
     ServerSealed,
-    ServerStandby,
 )
 
-_MADE_NOTHING = (Denied, NotFound, RateLimited, ServerSealed, ServerStandby)
+_MADE_NOTHING = (Denied, NotFound, RateLimited, ServerSealed)
+"""Not a standby, by itself: it may have passed the request on before it lost the active server."""
 
 
 class Minting:

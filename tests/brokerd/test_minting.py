@@ -74,7 +74,7 @@ _MADE_NOTHING: list[BrokerError] = [
     NamespaceNotFound("no such namespace"),
     RateLimited("slower", details={"retry_after": 1}),
     ServerSealed("sealed"),
-    ServerStandby("standby"),
+    ServerStandby("standby", details=_UNSENT),
     ServerDown("no connection", details=_UNSENT),
     BackendTimeout("no thread", details=_UNSENT),
     BackendUnavailable("an engine fails", details=_UNSENT),
@@ -84,6 +84,7 @@ _MAY_HAVE_MADE: list[Exception] = [
     BackendTimeout("no answer"),
     BackendUnavailable("half an answer"),
     ServerDown("500", details={"sent": True}),
+    ServerStandby("it could not pass on the answer", details={"sent": True}),
     BrokerError("who knows"),
     RuntimeError("a fault of ours"),
 ]

@@ -74,7 +74,7 @@ def _failing(host: str, status: int, said: str, health: bool) -> Lost:
     if status == HTTPStatus.SERVICE_UNAVAILABLE and (health or "sealed" in said):
         return _unmade(ServerSealed(f"{host} is sealed"))
     if _NO_LEADER in said:
-        return _unmade(ServerStandby(f"{host} is a standby, and knows of no active server"))
+        return _unforwarded(host, "knows of no active server")
     reason = f"{host} fails with status {status}{': ' if said else ''}{said}"
     return Lost(ServerDown(reason, details={"reason": said}), sent=True)
 
@@ -82,7 +82,7 @@ def _failing(host: str, status: int, said: str, health: bool) -> Lost:
 def _foreign(host: str, status: int) -> Lost:
     """Return the error for what no Vault answers."""
     if status == HTTPStatus.TEMPORARY_REDIRECT:
-        return _unmade(ServerStandby(f"{host} is a standby, and redirects to another server"))
+        return _unforwarded(host, "redirects to another server")
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         error = ServerDown(f"{host} redirects, and a token goes only where it is meant to go")
     else:
@@ -91,6 +91,15 @@ def _foreign(host: str, status: int) -> Lost:
             hint="is there a proxy before it? correct its address in config.toml",
         )
     return Lost(error, sent=True, again=False)
+
+
+def _unforwarded(host: str, what: str) -> Lost:
+    """Return the outcome of a request that a standby may have passed on in vain.
+
+    It says so, too, where the connection to the active server breaks after that has acted on the
+    request (Vault, "High availability mode", "Request forwarding").
+    """
+    return Lost(ServerStandby(f"{host} is a standby, and {what}"), sent=True, again=False)
 
 
 def _unmade(error: BackendUnavailable) -> Lost:

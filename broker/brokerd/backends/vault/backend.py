@@ -71,7 +71,8 @@ class VaultBackend:
         found = self._terms.get(name)
         if not isinstance(found, KvTerms):
             return name
-        return found.mount, found.path, found.field, found.version
+        # The last, too: what one secret may be served for long must not be so as another.
+        return found.mount, found.path, found.field, found.version, found.max_staleness
 
     def describe(self, name: str) -> Secret:
         """Return what the configuration says of a secret.

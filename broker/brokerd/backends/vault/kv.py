@@ -8,9 +8,10 @@ from collections.abc import Callable, Hashable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
+from brokerd.backends.vault.capabilities import allowed, lacking
 from brokerd.backends.vault.client import hvac
 from brokerd.backends.vault.mounts import Mounts
-from brokerd.backends.vault.reply import number, part
+from brokerd.backends.vault.reply import number, part, text
 from brokerd.backends.vault.session import Session
 from brokerd.backends.vault.terms import KvTerms
 from brokerd.model import BoundedBy, Credential
@@ -24,6 +25,7 @@ from brokershim.errors import (
 )
 
 _DIGEST_BYTES = 8
+_MADE_BYTES = 4
 
 
 class _Found(NamedTuple):
@@ -68,7 +70,8 @@ class KvSecrets:
         """Return the version that `fetch` would bring now; raises as that does.
 
         From what the engine knows of its versions, so that no key travels for it. Where the token
-        may not read that, or the engine has no versions, the key itself is read.
+        may not read that, or not the key itself any more, or the engine has no versions, the key
+        is read.
         """
         if not self._mounts.keeps_versions(terms.mount):
             return self._read(terms).version
@@ -80,12 +83,13 @@ class KvSecrets:
         if asked in self._without_metadata:
             return None
         try:
-            return _newest(terms, self._call(terms, partial(_metadata, terms)))
+            found = self._call(terms, partial(_metadata, terms))
         except BackendRefused:
             # Not again, as long as it is this login: each refusal is one more alarm for who watches
             # the server's audit.
             self._without_metadata.add(asked)
-        return None
+            return None
+        return None if found is None else _newest(terms, found)
 
     def _read(self, terms: KvTerms) -> _Found:
         if self._mounts.keeps_versions(terms.mount):
@@ -128,7 +132,13 @@ def _data(terms: KvTerms, client: Any) -> object:
 
 
 def _metadata(terms: KvTerms, client: Any) -> object:
-    return client.secrets.kv.v2.read_secret_metadata(terms.path, mount_point=terms.mount)
+    """Return what is known of the versions; None where the key itself may not be read any more.
+
+    Whoever took away the one right, and left the other, means that the key is not ours now.
+    """
+    found = client.secrets.kv.v2.read_secret_metadata(terms.path, mount_point=terms.mount)
+    data = f"{terms.mount}/data/{terms.path}"
+    return None if lacking(allowed(client, [data])[data], ["read"]) else found
 
 
 def _fields(terms: KvTerms, client: Any) -> object:
@@ -136,10 +146,21 @@ def _fields(terms: KvTerms, client: Any) -> object:
 
 
 def _found_in(terms: KvTerms, answer: Mapping[str, Any]) -> _Found:
-    version = number(part(answer, "metadata"), "version")
+    metadata = part(answer, "metadata")
+    version = number(metadata, "version")
     if version is None:
         raise ServerDown(f"the answer for {terms.secret.name} at {terms.place} has no version")
-    return _Found(part(answer, "data"), str(version))
+    return _Found(part(answer, "data"), _named(version, metadata))
+
+
+def _named(version: int | None, made: Mapping[str, Any]) -> str:
+    """Return what names a version: its number, and a digest of when it was made.
+
+    Where all that was at a path is removed, the next one is number 1 once more; by its number alone
+    the key that was there before would be taken for the newest, and be served for ever.
+    """
+    data = text(made, "created_time").encode()
+    return f"{version}-{hashlib.blake2b(data, digest_size=_MADE_BYTES).hexdigest()}"
 
 
 def _newest(terms: KvTerms, answer: object) -> str | None:
@@ -154,7 +175,7 @@ def _newest(terms: KvTerms, answer: object) -> str | None:
         raise _missing(terms)
     if known.get("destroyed") is True:
         raise _destroyed(terms, version)
-    return None if known.get("deletion_time") else str(version)
+    return None if known.get("deletion_time") else _named(version, known)
 
 
 def _gone(terms: KvTerms, metadata: Mapping[str, Any]) -> SecretNotFound | None:

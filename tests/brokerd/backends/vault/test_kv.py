@@ -49,16 +49,21 @@ def _versions(server: Server, mount: str, what: str, *numbers: int) -> None:
     server.write(f"{mount}/{what}/{PATH}", versions=list(numbers))
 
 
+def _number(version: str) -> int:
+    """Return which version that is at the server."""
+    return int(version.partition("-")[0])
+
+
 def test_the_newest_version_is_given(
     vault_server: Server, mount: str, rules: dict[str, list[str]]
 ) -> None:
     backend, _ = _kv(vault_server, rules, mount, max_staleness="5m")
     found = backend.fetch(NAME)
-    assert (found.value, found.version) == (b"sk-3", "3")
+    assert (found.value, _number(found.version)) == (b"sk-3", 3)
     assert (found.bounded_by, found.max_staleness) == (BoundedBy.BROKER, 300.0)
     assert (found.expires_at, found.upstream) == (None, None)
     vault_server.put(mount, PATH, key="sk-4")
-    assert backend.newest(NAME) == "4"
+    assert _number(backend.newest(NAME)) == 4
     assert backend.fetch(NAME).value == b"sk-4"
 
 
@@ -67,7 +72,8 @@ def test_a_pinned_version_stays(
 ) -> None:
     backend, _ = _kv(vault_server, rules, mount, version=2)
     assert backend.fetch(NAME).value == b"sk-2"
-    assert backend.newest(NAME) == backend.fetch(NAME).version == "2"
+    assert backend.newest(NAME) == backend.fetch(NAME).version
+    assert _number(backend.newest(NAME)) == 2
 
 
 @pytest.mark.parametrize("version", [{}, {"version": 3}])
@@ -97,7 +103,29 @@ def test_a_deleted_version_can_come_back(
     with pytest.raises(SecretDeleted):
         backend.newest(NAME)
     _versions(vault_server, mount, "undelete", 3)
-    assert backend.newest(NAME) == "3"
+    assert _number(backend.newest(NAME)) == 3
+
+
+def test_what_was_removed_and_made_anew_is_another_version(
+    vault_server: Server, mount: str, rules: dict[str, list[str]]
+) -> None:
+    backend, _ = _kv(vault_server, rules, mount, version=1)
+    before = backend.fetch(NAME)
+    vault_server.delete(f"{mount}/metadata/{PATH}")
+    vault_server.put(mount, PATH, key="sk-of-another-time")
+    after = backend.fetch(NAME)
+    assert after.value != before.value
+    assert backend.newest(NAME) == after.version != before.version
+
+
+def test_secrets_that_may_be_stale_for_other_times_share_no_key(
+    vault_server: Server, mount: str, rules: dict[str, list[str]]
+) -> None:
+    values = {"mount": mount, "path": PATH, "field": "key"}
+    terms = {"a/x": "1h", "a/y": "1h", "b/x": "1m"}
+    secrets = {name: {**values, "max_staleness": each} for name, each in terms.items()}
+    backend = vaulted(vault_server, rules, secrets).backend
+    assert backend.key_of("a/x") == backend.key_of("a/y") != backend.key_of("b/x")
 
 
 def test_metadata_tell_of_what_is_destroyed(
@@ -115,7 +143,7 @@ def test_a_version_that_is_to_be_deleted_later_still_lives(
     backend, _ = _kv(vault_server, rules, mount)
     vault_server.write(f"{mount}/metadata/{PATH}", delete_version_after="1h")
     vault_server.put(mount, PATH, key="sk-4")
-    assert backend.newest(NAME) == "4"
+    assert _number(backend.newest(NAME)) == 4
 
 
 @pytest.mark.parametrize(
@@ -176,9 +204,9 @@ def test_without_leave_to_read_metadata_the_key_itself_is_looked_at(
     vault_server: Server, mount: str
 ) -> None:
     backend, _ = _kv(vault_server, {f"{mount}/data/*": ["read"]}, mount)
-    assert backend.newest(NAME) == "3"
+    assert _number(backend.newest(NAME)) == 3
     vault_server.put(mount, PATH, key="sk-4")
-    assert backend.newest(NAME) == "4"
+    assert _number(backend.newest(NAME)) == 4
     vault_server.delete(f"{mount}/data/{PATH}")
     with pytest.raises(SecretDeleted):
         backend.newest(NAME)
@@ -200,15 +228,15 @@ def test_a_refusal_is_provoked_only_once(
             raise
 
     monkeypatch.setattr(parts.session, "call", watched)
-    assert backend.newest(NAME) == "3"
+    assert _number(backend.newest(NAME)) == 3
     assert not refused
 
 
 def test_without_leave_to_read_it_is_refused(vault_server: Server, mount: str) -> None:
     backend, _ = _kv(vault_server, {f"{mount}/metadata/*": ["read"]}, mount)
-    assert backend.newest(NAME) == "3"
-    with pytest.raises(BackendRefused, match=f"reading {NAME} at {mount}/{PATH}"):
-        backend.fetch(NAME)
+    for look in (backend.fetch, backend.newest):  # metadata alone must not confirm a key
+        with pytest.raises(BackendRefused, match=f"reading {NAME} at {mount}/{PATH}"):
+            look(NAME)
     nowhere, _ = _kv(vault_server, {"elsewhere/*": ["read"]}, mount)
     with pytest.raises(BackendRefused, match=f"finding {mount}"):
         nowhere.fetch(NAME)
@@ -269,7 +297,7 @@ class TestVersion1:
         assert backend.fetch(NAME).value == b"sk-1"
         vault_server.write(f"sys/mounts/{mount}/tune", options={"version": "2"})
         found = _eventually(backend)
-        assert (found.value, found.version) == (b"sk-1", "1")
+        assert (found.value, _number(found.version)) == (b"sk-1", 1)
 
 
 def _eventually(backend: VaultBackend) -> Any:
@@ -313,4 +341,4 @@ def test_it_is_read_within_its_namespace(team: Admin) -> None:
     rules = {f"{mount}/data/*": ["read"], f"{mount}/metadata/*": ["read"]}
     backend, _ = _kv(team, rules, mount)
     assert backend.fetch(NAME).value == b"sk-of-the-team"
-    assert backend.newest(NAME) == "1"
+    assert _number(backend.newest(NAME)) == 1

@@ -140,12 +140,10 @@ def test_one_that_is_away_is_passed_over(second: Provider, ask: Callable[..., An
     "said",
     [
         SEALED,
-        Answer(307, b"", (("location", "https://elsewhere.example/v1/a"),)),
         Answer(412, b'{"errors":["required index state not present"]}'),
         Answer(472, b"{}"),
         Answer(473, b"{}"),
         Answer(474, b"{}"),
-        Answer(500, b'{"errors":["local node not active but active cluster node not found"]}'),
         Answer(501, b"{}"),
     ],
     ids=lambda said: str(said.status),
@@ -156,6 +154,26 @@ def test_so_is_one_that_surely_did_nothing(
     first.reply = lambda _: said
     assert ask(first.url, second.url)["data"]
     assert len(first.asked) == len(second.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        Answer(307, b"", (("location", "https://elsewhere.example/v1/a"),)),
+        Answer(500, b'{"errors":["local node not active but active cluster node not found"]}'),
+    ],
+    ids=["307", "500"],
+)
+def test_a_standby_may_have_passed_it_on_before_it_says_so(
+    first: Provider, second: Provider, said: Answer
+) -> None:
+    """The active server may act on a request, and die before it answers the standby."""
+    first.reply = lambda _: said
+    assert _read(first.url, second.url)["data"]
+    error = _error(_write, first.url, second.url)
+    assert isinstance(error, ServerStandby)
+    assert error.details["sent"] is True
+    assert len(second.asked) == 1
 
 
 @pytest.mark.parametrize(
