@@ -11,7 +11,7 @@ from brokerd.audit.group import GroupCommit
 from brokerd.backends.base import Backend, is_watched, mints
 from brokerd.blocking import Blocking
 from brokerd.breaker import Breaker
-from brokerd.model import Credential, Secret
+from brokerd.model import Credential, Secret, Whom
 from brokerd.refusals import Refusals
 from brokershim.errors import BackendUnavailable, BrokerError, NotFound
 
@@ -78,26 +78,43 @@ class Asking:
             return ""
         return await self._attempt(backend, name, asked.newest, name)
 
-    async def fetch(
-        self, backend: str, name: str, risk: str | None = None
-    ) -> tuple[Secret, Credential]:
+    async def fetch(self, backend: str, name: str) -> tuple[Secret, Credential]:
         """Return a secret's description and a key that has some life.
-
-        Args:
-            backend: Which backend is asked.
-            name: The secret's name.
-            risk: What `prepare` returned, where the key is made for one lease.
 
         Raises:
             AuditUnavailable: That it was fetched cannot be written, so it must not be used.
             BackendUnavailable: It cannot be had now, or not in time, or is over as it comes.
             BrokerError: As `Backend.fetch` says.
         """
+        return await self._had(backend, name, self._backends[backend].fetch)
+
+    async def make(
+        self, backend: str, name: str, risk: str | None, whom: Whom
+    ) -> tuple[Secret, Credential]:
+        """Return a secret's description and a key that was made for one lease.
+
+        Args:
+            backend: Who makes it.
+            name: The secret's name.
+            risk: What `prepare` returned.
+            whom: Whom it is for.
+
+        Raises:
+            BrokerError: As `fetch`, and as `MintingBackend.make` says.
+        """
+        asked = self._backends[backend]
+        if not mints(asked):
+            raise NotFound(f"{backend} makes no keys")
+        return await self._had(backend, name, partial(asked.make, risk=risk, whom=whom))
+
+    async def _had(
+        self, backend: str, name: str, call: Callable[[str], Credential]
+    ) -> tuple[Secret, Credential]:
         breaker = self._breakers.get(backend)
         if breaker is None:
-            return await self._fetched(backend, name, risk)
+            return await self._fetched(backend, name, call)
         with breaker.attempt(self._now):
-            secret, credential = await self._seen(backend, name, risk)
+            secret, credential = await self._seen(backend, name, call)
         await self._write(backend, name, credential)
         return secret, credential
 
@@ -107,18 +124,19 @@ class Asking:
         with self._breakers[backend].attempt(self._now):
             return await self._blocking.run(f"the backend of {name}", call, *args)
 
-    async def _seen(self, backend: str, name: str, risk: str | None) -> tuple[Secret, Credential]:
+    async def _seen(
+        self, backend: str, name: str, call: Callable[[str], Credential]
+    ) -> tuple[Secret, Credential]:
         try:
-            return await self._fetched(backend, name, risk)
+            return await self._fetched(backend, name, call)
         except BrokerError as error:
             await self._refusals.record(error, "key.failed", secret=name, backend=backend)
             raise
 
     async def _fetched(
-        self, backend: str, name: str, risk: str | None
+        self, backend: str, name: str, call: Callable[[str], Credential]
     ) -> tuple[Secret, Credential]:
-        secret, asked = await self.describe(backend, name), self._backends[backend]
-        call = _call(asked, risk)
+        secret = await self.describe(backend, name)
         credential = await self._blocking.run(f"the backend of {name}", call, name)
         return secret, _usable(name, credential, self._now())
 
@@ -136,12 +154,6 @@ class Asking:
             seconds=None if ends is None else round(ends - self._now()),
             bounded_by=credential.bounded_by.value,
         )
-
-
-def _call(backend: Backend, risk: str | None) -> Callable[[str], Credential]:
-    if risk is not None and mints(backend):
-        return partial(backend.make, risk=risk)
-    return backend.fetch
 
 
 def _usable(name: str, credential: Credential, now: float) -> Credential:

@@ -61,6 +61,23 @@ class Secret:
 
 
 @dataclass(frozen=True)
+class Whom:
+    """For whom a key is made, so that the records of who makes it can name them.
+
+    Attributes:
+        session: The session's id.
+        pid: The process that asked.
+        program: Path of the program that the session runs.
+        project: Folder of the project that it runs in; empty where there is none.
+    """
+
+    session: str
+    pid: int
+    program: str
+    project: str
+
+
+@dataclass(frozen=True)
 class Credential:
     """A key as a backend hands it over. Its repr shows no key.
 

@@ -9,7 +9,7 @@ from typing import Any
 from brokerd.ending import Reason
 from brokerd.header import header_text
 from brokerd.leases import Lease
-from brokerd.model import Credential, Secret
+from brokerd.model import Credential, Secret, Whom
 from brokerd.naming import check_name
 from brokerd.service.parts import Caller, Parts
 from brokerd.service.terms import Terms, check_not_barred
@@ -55,8 +55,7 @@ class Leasing:
         limit, policy = self._terms.granted(session, name), parts.policy.last_read
         if parts.leases.held_by(caller.number) >= MAX_LEASES:
             raise LimitExceeded(f"this connection holds {MAX_LEASES} leases already")
-        source = parts.minting.make if parts.minting.makes(name) else parts.credentials.get
-        secret, credential = await source(name)
+        secret, credential = await self._had(caller, session, name)
         lease = self._lease(caller, session, secret, credential, limit)
         # From here on the lease can be revoked, and is, should any step below fail. Nothing waits
         # between the key's coming and this, so that none is made without its lease.
@@ -86,6 +85,14 @@ class Leasing:
                 "headers": dict(secret.delivery.headers),
             },
         }
+
+    async def _had(self, caller: Caller, session: Session, name: str) -> tuple[Secret, Credential]:
+        """Return a key: the one that all leases share, or one that is made for this."""
+        parts, launch = self._parts, session.launch
+        if not parts.minting.makes(name):
+            return await parts.credentials.get(name)
+        whom = Whom(session.id, caller.peer.pid, launch.program, launch.project or "")
+        return await parts.minting.make(name, whom)
 
     async def renew(self, caller: Caller, *, lease: str) -> dict[str, Any]:
         """Give a lease more time, on the same conditions under which it was given."""

@@ -23,6 +23,7 @@ from brokershim.errors import (
     ServerDown,
 )
 from tests.support import vault_made
+from tests.support.backends import WHOM
 from tests.support.vault import Server
 from tests.support.vault_made import NAME
 from tests.support.vaulted import ENDING, Fresh, read
@@ -76,7 +77,7 @@ def test_what_is_of_no_use_and_not_ended_is_left_to_the_journal(
     rules = {**ENDING, "sys/leases/revoke": ["deny"]}
     backend = vault_made.made(vault_server, mount, rules, secret={"field": "password"}).backend
     with pytest.raises(ServerDown, match="not ended yet") as caught:
-        backend.make(NAME, f"accessor/{backend._session.risk()}")
+        backend.make(NAME, f"accessor/{backend._session.risk()}", WHOM)
     assert "sent" not in caught.value.details
     assert caught.value.__cause__ is None
 
@@ -88,7 +89,7 @@ def test_an_id_that_cannot_be_written_down_is_refused(
     parts = vault_made.made(vault_server, mount)
     monkeypatch.setattr(parts.session, "call", lambda *_, **__: {"lease_id": lease})
     with pytest.raises(ServerDown, match="whose id is none"):
-        parts.backend.make(NAME, "accessor/a")
+        parts.backend.make(NAME, "accessor/a", WHOM)
 
 
 @pytest.mark.parametrize("reason", ["", "internal error", "1 error occurred: * internal error"])
@@ -101,7 +102,7 @@ def test_a_server_that_fails_itself_may_have_made_a_key(
     parts = vault_made.made(vault_server, mount)
     monkeypatch.setattr(parts.session, "call", fail)
     with pytest.raises(ServerDown) as caught:
-        parts.backend.make(NAME, "accessor/a")
+        parts.backend.make(NAME, "accessor/a", WHOM)
     assert caught.value.details["sent"] is True
 
 
@@ -124,7 +125,7 @@ def test_what_makes_a_key_is_asked_only_once(
     parts = vault_made.made(vault_server, mount)
     monkeypatch.setattr(parts.session, "call", record)
     with pytest.raises(ServerDown):
-        parts.backend.make(NAME, "accessor/a")
+        parts.backend.make(NAME, "accessor/a", WHOM)
     assert asked == [{"once": True, "under": "a"}]
 
 
