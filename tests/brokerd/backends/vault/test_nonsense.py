@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from brokerd.backends.vault.reply import number, part, text
+from brokerd.backends.reply import number, part, text
 from brokershim.errors import BackendUnavailable, BrokerError, SecretNotFound, ServerDown
 from tests.support import vault_made
 from tests.support.backends import WHOM
