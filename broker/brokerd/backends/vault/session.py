@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from brokerd.backends.vault.client import Vault, hvac
 from brokerd.backends.vault.faults import translated
-from brokerd.backends.vault.flight import Flight
+from brokerd.backends.flight import Flight
 from brokerd.backends.vault.login.base import Method
 from brokerd.backends.vault.tokens import Held, Tokens
 from brokerd.backends.vault.upkeep import Upkeep, end_others
