@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,10 @@ class Keys:
 
 
 class Source(Protocol):
-    """One way to have the first credentials, before any role of a chain is taken on."""
+    """One way to have the first credentials, before any role of a chain is taken on.
+
+    Each module of these has ``build(name, table, identities, clients) -> Source``.
+    """
 
     kind: str
 
@@ -36,7 +39,7 @@ class Source(Protocol):
         ...
 
     def keys(self) -> Keys:
-        """Return credentials with some life left; asked for anew where need be.
+        """Return credentials with some life left, asked for anew: `chain.Roles` keeps them.
 
         Raises:
             BackendRefused: AWS knows the proof, and does not take it.
@@ -45,3 +48,23 @@ class Source(Protocol):
             BrokerError: As `Identity.token`, and what AWS says.
         """
         ...
+
+
+class ScopingSource(Source, Protocol):
+    """One that takes on a role itself, and so can have a session that may do less."""
+
+    def scoped(self, policy: str) -> Keys:
+        """Return credentials that may do what a session policy allows, too, and no more.
+
+        Args:
+            policy: JSON (STS, AssumeRole, ``Policy``).
+
+        Raises:
+            BrokerError: As `keys`.
+        """
+        ...
+
+
+def scopes(source: Source) -> TypeGuard[ScopingSource]:
+    """Return whether it is a `ScopingSource`."""
+    return hasattr(source, "scoped")

@@ -1,0 +1,131 @@
+"""How does a request that botocore has signed get to AWS and back?
+
+Over one connection, which is all of `roundtrip`'s: within a deadline, up to a size, without a
+redirect, and past every proxy, bundle of authorities and log of TLS keys that the environment names
+and botocore's own connections would take. An answer that AWS cannot have given goes no further.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import time
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlsplit
+
+from brokerd.backends.aws.answers import PROXY_HINT
+from brokerd.lost import Lost
+from brokerd.roundtrip import TOTAL_SECONDS, Answer, RoundTrip
+from brokerd.trust import Trust
+from brokershim.errors import BackendTimeout, BackendUnavailable, ServerDown
+
+_awsrequest: Any = importlib.import_module("botocore.awsrequest")  # it carries no types
+_exceptions: Any = importlib.import_module("botocore.exceptions")
+
+_UNTIL = "brokerd_until"
+_LEAST_SECONDS = 0.05
+_JSON = "application/x-amz-json"
+_DROPPED = frozenset({"x-amzn-trace-id"})
+"""Which botocore takes from the environment; it is not signed."""
+
+
+class Transport:
+    """Sends what botocore asks; a handler of its event ``before-send``.
+
+    Args:
+        trust: How AWS proves who it is.
+    """
+
+    def __init__(self, trust: Trust) -> None:
+        self._trust = trust
+
+    def send(self, request: Any, **_: Any) -> Any:
+        """Return an answer as botocore reads it.
+
+        Raises:
+            BackendTimeout: There was none in time, all attempts at this call together.
+            ServerDown: It is none of AWS.
+            HTTPClientError: There was none, and botocore may try again; our own error is in it.
+            BrokerError: As `RoundTrip`.
+        """
+        host = urlsplit(request.url).netloc
+        until = request.context.setdefault(_UNTIL, time.monotonic() + TOTAL_SECONDS)
+        left = until - time.monotonic()
+        if left < _LEAST_SECONDS:
+            raise BackendTimeout(f"{host} does not serve in {TOTAL_SECONDS:.0f} s")
+        body: Any = request.body
+        body = body.encode() if isinstance(body, str) else body
+        found = RoundTrip(request.method, request.url, _headers(request), body, self._trust).make(
+            left
+        )
+        if isinstance(found, Lost):
+            raise _told(found)
+        _judge(host, request, found)
+        return _awsrequest.AWSResponse(
+            request.url, found.status, dict(found.headers.items()), _Body(found.body)
+        )
+
+
+class _Body:
+    """What botocore reads an answer's body from."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    def stream(self) -> Iterator[bytes]:
+        """Yield all of it."""
+        yield self._body
+
+
+def _headers(request: Any) -> dict[str, str]:
+    asked = {"accept-encoding": "identity", "connection": "close"}
+    for name, value in request.headers.items():
+        text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+        if name.lower() not in _DROPPED:
+            asked[name.lower()] = text
+    return asked
+
+
+def _told(lost: Lost) -> Exception:
+    """Return what tells botocore whether another try may fare better."""
+    # Who waits has waited long enough for what never came.
+    if not lost.again or isinstance(lost.error, BackendTimeout):
+        return lost.error
+    failure: Exception = _exceptions.HTTPClientError(error=lost.error)
+    return failure
+
+
+def own_error(failure: Any) -> BackendUnavailable | None:
+    """Return our own error that is in one of botocore's, if there is one."""
+    found = failure.kwargs.get("error")
+    return found if isinstance(found, BackendUnavailable) else None
+
+
+def _judge(host: str, request: Any, answer: Answer) -> None:
+    """Refuse what AWS cannot have said; botocore takes such a thing for an empty answer.
+
+    Raises:
+        ServerDown: It is a redirect, or no JSON where that was asked in.
+    """
+    if HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST:
+        raise ServerDown(f"{host} redirects, and a signed request goes only where it is meant to")
+    asked_in_json = _headers(request).get("content-type", "").startswith(_JSON)
+    if answer.status < HTTPStatus.BAD_REQUEST and asked_in_json and not _is_object(answer.body):
+        raise foreign(host, answer.status)
+
+
+def foreign(host: str, status: int) -> ServerDown:
+    """Return the error for what is no answer of AWS."""
+    return ServerDown(
+        f"{host} answers what AWS does not (status {status})",
+        hint=PROXY_HINT,
+    )
+
+
+def _is_object(body: bytes) -> bool:
+    try:
+        return isinstance(json.loads(body), dict)
+    except (ValueError, RecursionError):
+        return False
