@@ -23,8 +23,6 @@ import urllib3
 from tests.support.aws_faults import Fault
 from tests.support.daemon import REPOSITORY
 
-_session: Any = importlib.import_module("botocore.session")  # it carries no types
-_config: Any = importlib.import_module("botocore.config")
 REGION = "eu-central-1"
 ACCOUNT = "123456789012"
 ADMIN = "AKIAADMINADMINADMIN1", "the-secret-key-of-an-admin"
@@ -52,14 +50,16 @@ class Aws:
 
     def client(self, service: str, keys: tuple[str, ...] = ADMIN) -> Any:
         """Return a client of botocore for one of its services."""
-        return _session.Session().create_client(
+        session: Any = importlib.import_module("botocore.session")  # slow; and it carries no types
+        config: Any = importlib.import_module("botocore.config")
+        return session.Session().create_client(
             service,
             REGION,
             endpoint_url=self.url,
             aws_access_key_id=keys[0],
             aws_secret_access_key=keys[1],
             aws_session_token=keys[2] if keys[2:] else None,
-            config=_config.Config(proxies={}, retries={"total_max_attempts": 1}),
+            config=config.Config(proxies={}, retries={"total_max_attempts": 1}),
         )
 
     def _tell(self, what: str, told: object = None) -> Any:
