@@ -77,7 +77,8 @@ _WHOM = re.compile(
     r"(?P<action>[\w-]+:\w+)(?: on (?:the )?resource:? (?P<resource>[\w:/+=,.@*-]+))?",
     re.ASCII,
 )
-_WHY = re.compile(r"(?:because|with an) (?:no |an )?(?P<why>[a-z -]*(?:deny|policy|boundary))")
+_POLICY = r"[a-z-]+(?: [a-z-]+)? (?:policy|boundary)"
+_WHY = re.compile(rf"no {_POLICY}|explicit deny(?: in an? {_POLICY})?")
 _CODE = re.compile(r"[A-Za-z][\w.]{0,99}", re.ASCII)
 PROXY_HINT = "is there a proxy before it? see `endpoints` of the backend in config.toml"
 _SKEW_SECONDS = 240.0
@@ -166,7 +167,7 @@ def _denied(what: str, code: str, said: str) -> BackendRefused:
     whom, details = _whom(said)
     why = _WHY.search(said)
     if why is not None:
-        details["why"] = why["why"].strip()
+        details["why"] = why[0]
     action = details.get("action", "that action")
     return BackendRefused(
         f"{what}: access denied{whom} ({code})",

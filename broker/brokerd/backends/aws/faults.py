@@ -57,7 +57,7 @@ KINDS: dict[str, type[BrokerError]] = {
     "BotoCoreError": BrokerError,  # a fault of ours
 }
 """Ours by the class that is nearest among its bases, which is BotoCoreError in the end."""
-_SAID = {
+_SAID: dict[type[BrokerError], str] = {
     BackendTimeout: "AWS does not answer in time",
     ServerUnproven: "AWS cannot prove who it is (TLS)",
     RateLimited: "AWS has throttled us, and others wait before this",

@@ -50,7 +50,7 @@ class Transport:
             HTTPClientError: There was none, and botocore may try again; our own error is in it.
             BrokerError: As `RoundTrip`.
         """
-        host = urlsplit(request.url).netloc
+        host = urlsplit(str(request.url)).netloc
         until = request.context.setdefault(_UNTIL, time.monotonic() + TOTAL_SECONDS)
         left = until - time.monotonic()
         if left < _LEAST_SECONDS:
