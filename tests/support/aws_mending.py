@@ -26,6 +26,8 @@ class Rotations:
     def expect(self, name: str, value: str) -> None:
         """Let a secret be rotated, and to what."""
         self._values[name] = value
+        for store in secretsmanager_backends[ACCOUNT].values():
+            _rotate(store, name)
 
     def answer(self, call: Call) -> Response | None:
         """Begin the rotation that a call asks for; its function has the rest to do."""
@@ -40,6 +42,12 @@ class Rotations:
         store.put_secret_value(secret.secret_id, value, None, version, ["AWSPENDING"])
         body = {"ARN": secret.arn, "Name": secret.name, "VersionId": version}
         return Response(json.dumps(body), content_type="application/x-amz-json-1.1")
+
+
+def _rotate(store: Any, name: str) -> None:
+    """Let DescribeSecret say that a secret is rotated."""
+    for secret in [each for each in store.secrets.values() if each.name == name]:
+        secret.rotation_requested = secret.rotation_enabled = True
 
 
 def mend(call: Call) -> None:

@@ -12,7 +12,7 @@ from brokerd.table import Table
 from brokerd.trust import Trust
 from brokershim.errors import ServerUnproven
 
-SERVICES = ("secretsmanager", "sts", "sso", "sso-oidc", "imds")
+SERVICES = ("secretsmanager", "sts", "iam", "sso", "sso-oidc", "imds")
 """Those whose endpoint can be named, as botocore has them; "imds" is a machine's own."""
 _REGION = re.compile(r"[a-z]{2,}(-[a-z]+){1,3}-[0-9]{1,2}", re.ASCII)
 _ROLE = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]{1,576}", re.ASCII)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from brokerd.backends.aws.settings import role, session_seconds
 from brokerd.backends.terms import secret_of
 from brokerd.model import BoundedBy, Secret
 from brokerd.table import Table
@@ -16,11 +17,10 @@ _ARN = re.compile(
     r"arn:[a-z-]+:secretsmanager:(?P<region>[a-z0-9-]+):[0-9]{12}:secret:"
     r"[A-Za-z0-9/_+=.@-]{1,512}-[A-Za-z0-9]{6}"
 )
-_ROLE = re.compile(r"arn:[a-z-]+:iam::[0-9]{12}:role/[\x21-\x7e]{1,512}")
 _STAGE = re.compile(r"[A-Za-z0-9/_+=.@-]{1,256}")
 _VERSION = re.compile(r"[A-Za-z0-9-]{32,64}")
 _ID_HINT = 'its name, as in "prod/openai", or its whole ARN with the six characters at the end'
-_SHORTEST, _LONGEST = 900.0, 12 * 3600.0
+_SECONDS = 900.0
 _MAX_POLICY = 2048
 _BEDROCK = ("bedrock", "bedrock-runtime", "bedrock-agent-runtime")
 
@@ -33,7 +33,7 @@ class StaticTerms:
         secret: Its description.
         secret_id: Its name or its ARN there.
         field: Which member of the JSON object that it is; None where all of it is the key.
-        stage: The label of the version that is the key.
+        stage: The label that its version must have; None where one is pinned, whatever its labels.
         version_id: The version that is pinned; None for whichever has the label.
         max_staleness: How many seconds it is served after AWS was last heard to have no other.
     """
@@ -41,7 +41,7 @@ class StaticTerms:
     secret: Secret
     secret_id: str
     field: str | None
-    stage: str
+    stage: str | None
     version_id: str | None
     max_staleness: float
 
@@ -86,28 +86,31 @@ def read(table: Table, name: str, backend: str, region: str, max_staleness: floa
     """
     if table.choice("engine", ("secretsmanager", "sts"), "secretsmanager") == "sts":
         return _made(table, name, backend, region)
+    version_id = _matching(table, "version_id", _VERSION)
+    stage = _matching(table, "stage", _STAGE)
     return StaticTerms(
         secret=secret_of(table, name, backend, BoundedBy.BROKER),
         secret_id=_secret_id(table, region),
         field=table.optional_text("field"),
-        stage=_matching(table, "stage", _STAGE) or CURRENT,
-        version_id=_matching(table, "version_id", _VERSION),
+        stage=CURRENT if stage is None and version_id is None else stage,
+        version_id=version_id,
         max_staleness=table.seconds("max_staleness") or max_staleness,
     )
 
 
+def is_arn(secret_id: str) -> bool:
+    """Return whether a secret is named by its ARN."""
+    return secret_id.startswith("arn:")
+
+
 def _made(table: Table, name: str, backend: str, region: str) -> StsTerms:
     hosts = tuple(f"{service}.{region}.amazonaws.com" for service in _BEDROCK)
-    if not _ROLE.fullmatch(table.text("role_arn")):
-        raise table.error("role_arn is not the ARN of a role")
-    duration = table.seconds("duration") or _SHORTEST
-    if not _SHORTEST <= duration <= _LONGEST:
-        raise table.error("duration is not between 15m and 12h, as AWS wants it")
+    role_arn, duration = role(table, table.text("role_arn")), session_seconds(table, _SECONDS)
     policy = table.document("policy")
     if policy is not None and len(policy) > _MAX_POLICY:
         raise table.error(f"policy is longer than {_MAX_POLICY} characters")
     secret = secret_of(table, name, backend, BoundedBy.PROVIDER, hosts)
-    return StsTerms(secret, table.text("role_arn"), duration, policy)
+    return StsTerms(secret, role_arn, duration, policy)
 
 
 def _secret_id(table: Table, region: str) -> str:
