@@ -8,12 +8,12 @@ from functools import partial
 from typing import TypeVar
 
 from brokerd.audit.group import GroupCommit
-from brokerd.backends.base import Backend, is_watched, mints
+from brokerd.backends.base import Backend, RotatedBackend, is_watched, mints, rotates
 from brokerd.blocking import Blocking
 from brokerd.breaker import Breaker
 from brokerd.model import Credential, Secret, Whom
 from brokerd.refusals import Refusals
-from brokershim.errors import BackendUnavailable, BrokerError, NotFound
+from brokershim.errors import BackendUnavailable, BrokerError, NotFound, UsageError
 
 _Result = TypeVar("_Result")
 _FLOOR_SHARE = 4
@@ -78,6 +78,19 @@ class Asking:
             return ""
         return await self._attempt(backend, name, asked.newest, name)
 
+    async def rotate(self, backend: str, name: str) -> str:
+        """Ask for a newer key; raises as `RotatedBackend.rotate`, and UsageError.
+
+        Returns:
+            The version that it will have.
+        """
+        return await self._attempt(backend, name, self._rotated(backend, name).rotate, name)
+
+    async def has_rotated(self, backend: str, name: str, version: str) -> bool:
+        """Return whether a newer key is there; raises as `RotatedBackend.has_rotated`."""
+        asked = self._rotated(backend, name).has_rotated
+        return await self._attempt(backend, name, asked, name, version)
+
     async def fetch(self, backend: str, name: str) -> tuple[Secret, Credential]:
         """Return a secret's description and a key that has some life.
 
@@ -106,6 +119,15 @@ class Asking:
         if not mints(asked):
             raise NotFound(f"{backend} makes no keys")
         return await self._had(backend, name, partial(asked.make, risk=risk, whom=whom))
+
+    def _rotated(self, backend: str, name: str) -> RotatedBackend:
+        asked = self._backends[backend]
+        if rotates(asked):
+            return asked
+        raise UsageError(
+            f"the backend of {name} makes no newer key of it when asked",
+            hint=f"make one at its provider, and store it: `brokerctl secret set {name}`",
+        )
 
     async def _had(
         self, backend: str, name: str, call: Callable[[str], Credential]

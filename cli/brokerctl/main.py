@@ -26,6 +26,7 @@ _COMMANDS = {
     "logout": "brokerctl.commands.identity:logout",
     "whoami": "brokerctl.commands.identity:whoami",
     "backend": "brokerctl.commands.backend:backend",
+    "rotate": "brokerctl.commands.rotate:rotate",
     "status": "brokerctl.commands.status:status",
     "leases": "brokerctl.commands.leases:leases",
     "revoke": "brokerctl.commands.leases:revoke",

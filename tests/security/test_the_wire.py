@@ -43,6 +43,8 @@ def _calls(root: Puppet, held: str, project: str) -> dict[str, list[dict[str, An
             {"name": SECRET, "value": KEY + "é"},
         ],
         "secret.rollback": [{"name": SECRET, "version": "1"}, {"name": SECRET}],
+        "secret.rotate": [{"name": SECRET}, {"name": KEY}],
+        "secret.rotation": [{"name": SECRET, "version": KEY}],
         "store.unlock": [{"passphrase": KEY}, {"create": True}],
         "daemon.status": [{}],
         "audit.head": [{}],

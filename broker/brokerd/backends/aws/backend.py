@@ -61,10 +61,7 @@ class AwsBackend:
     def key_of(self, name: str) -> Hashable:
         """Return where a static key is; the name of one that is made for each lease."""
         found = self._terms.get(name)
-        if not isinstance(found, StaticTerms):
-            return name
-        # The last, too: what one secret may be served for long must not be so as another.
-        return found.secret_id, found.field, found.stage, found.version_id, found.max_staleness
+        return found.key if isinstance(found, StaticTerms) else name
 
     def describe(self, name: str) -> Secret:
         """Return what the configuration says of a secret.

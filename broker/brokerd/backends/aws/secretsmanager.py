@@ -34,8 +34,8 @@ class StaticSecrets:
     def __init__(self, reading: Reading, now: Callable[[], float] = clock.now) -> None:
         self._reading, self._now = reading, now
         self._without_stages: set[Hashable] = set()
-        self._given: dict[StaticTerms, str] = {}
-        self._read_at: dict[StaticTerms, float] = {}
+        self._given: dict[Hashable, str] = {}
+        self._read_at: dict[Hashable, float] = {}
 
     def fetch(self, terms: StaticTerms) -> Credential:
         """Return a key.
@@ -50,11 +50,11 @@ class StaticSecrets:
             BrokerError: As `Reading.value`.
         """
         answer = self._read(terms)
-        if self._given.get(terms) == answer["VersionId"]:
+        if self._given.get(terms.key) == answer["VersionId"]:
             newest = self._told_by_stages(terms)
             if newest not in (None, answer["VersionId"]):
                 answer = self._read(terms, newest)
-        self._given[terms] = version = answer["VersionId"]
+        self._given[terms.key] = version = answer["VersionId"]
         return Credential(
             _value(terms, answer), version, BoundedBy.BROKER, max_staleness=terms.max_staleness
         )
@@ -65,7 +65,7 @@ class StaticSecrets:
         Where the labels may not be looked at, or were all that was looked at for as long as a key
         may be stale, the key itself is read.
         """
-        read_at = self._read_at.get(terms)
+        read_at = self._read_at.get(terms.key)
         if read_at is not None and self._now() - read_at < terms.max_staleness:
             found = self._told_by_stages(terms)
             if found is not None:
@@ -96,7 +96,7 @@ class StaticSecrets:
                 f"the version of {terms.secret.name} that came is not labelled {terms.stage}",
                 hint="a rotation may be under way: try again in a moment",
             )
-        self._read_at[terms] = self._now()
+        self._read_at[terms.key] = self._now()
         return answer
 
 

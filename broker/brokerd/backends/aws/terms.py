@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 from brokerd.backends.aws.settings import role, session_seconds
@@ -44,6 +45,11 @@ class StaticTerms:
     stage: str | None
     version_id: str | None
     max_staleness: float
+
+    @property
+    def key(self) -> Hashable:
+        """What tells its key, and how long that is served, apart from others."""
+        return self.secret_id, self.field, self.stage, self.version_id, self.max_staleness
 
     @property
     def is_pinned(self) -> bool:
