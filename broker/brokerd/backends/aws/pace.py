@@ -7,6 +7,7 @@ waits for a place in it without end.
 from __future__ import annotations
 
 import importlib
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -19,20 +20,35 @@ _exceptions: Any = importlib.import_module("botocore.exceptions")
 
 WAIT_SECONDS = 5.0
 """How long a request waits for a place."""
+QUIET_SECONDS = 60.0
+"""After the last throttling, until nothing is held up any more: the bucket measures how fast we
+ask, and so holds up the first burst after a quiet hour that AWS would take."""
 _STEP_SECONDS = 0.05
 
 
+class _Clock:
+    """What botocore asks for the time; its own jumps with the wall clock."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self.current_time = now
+
+
 class Pace:
-    """The pace of one service; nothing is held up until it has throttled us once.
+    """The pace of one service; nothing is held up unless it has throttled us a short while ago.
 
     Args:
-        sleep: Waits, for tests.
+        sleep: Waits, in seconds.
+        now: The time, in seconds of some clock that does not jump.
     """
 
-    def __init__(self, sleep: Callable[[float], None] = time.sleep) -> None:
-        clock = _bucket.Clock()
+    def __init__(
+        self,
+        sleep: Callable[[float], None] = time.sleep,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        clock = _Clock(now)
         self._bucket = _bucket.TokenBucket(max_rate=1, clock=clock)
-        self._sleep, self._throttled = sleep, False
+        self._sleep, self._now, self._until = sleep, now, -math.inf
         self._detector = _standard.ThrottlingErrorDetector(_standard.RetryEventAdapter())
         self._limiter = _adaptive.ClientRateLimiter(
             rate_adjustor=_throttling.CubicCalculator(0, clock.current_time()),
@@ -50,12 +66,12 @@ class Pace:
     def _heard(self, **answer: Any) -> None:
         self._limiter.on_receiving_response(**answer)
         if self._detector.is_throttling_error(**answer):
-            self._throttled = True
+            self._until = self._now() + QUIET_SECONDS
 
     def _wait(self, **_: Any) -> None:
         """Wait for a place; raises botocore's ``CapacityNotAvailableError``."""
         waited = 0.0
-        while self._throttled:
+        while self._now() < self._until:
             try:
                 self._bucket.acquire(block=False)
             except _exceptions.CapacityNotAvailableError:
