@@ -69,8 +69,8 @@ class Aws:
 
     def reset(self) -> None:
         """Forget every secret, session, call and fault."""
+        self._tell("forget")  # first, with its faults: they would happen to this, too
         assert self._pool.request("POST", f"{self.url}/moto-api/reset").status == 200
-        self._tell("forget")
 
     def fail(self, *faults: Fault) -> None:
         """Let these happen from now on, the first that fits each request; none makes it well."""
