@@ -15,6 +15,7 @@ from typing import Any
 
 from brokerd.backends.aws.login.base import Keys
 from brokerd.backends.aws.pace import Pace
+from brokerd.backends.aws.parsing import Parsers
 from brokerd.backends.aws.settings import Settings
 from brokerd.backends.aws.transport import Transport
 from brokershim import clock
@@ -34,6 +35,7 @@ _CONNECT_SECONDS = 3.0
 _READ_SECONDS = 10.0
 _UNSET = {"config_file": None, "credentials_file": None, "sts_regional_endpoints": "regional"}
 
+_loader = _loaders.Loader([_loaders.Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
 # Its debug messages hold whole answers, and so every secret that is read.
 logging.getLogger("botocore").setLevel(logging.WARNING)
 
@@ -123,9 +125,7 @@ def _own_session() -> Any:
         name: _configprovider.ConstantProvider(value) for name, value in (defaults | _UNSET).items()
     }
     session.register_component("config_store", _configprovider.ConfigValueStore(constants))
-    loader = _loaders.Loader(
-        [_loaders.Loader.BUILTIN_DATA_PATH], include_default_search_paths=False
-    )
-    session.register_component("data_loader", loader)
+    session.register_component("data_loader", _loader)
+    session.register_component("response_parser_factory", Parsers())
     session.register_component("token_provider", _tokens.TokenProviderChain([]))
     return session
