@@ -52,12 +52,12 @@ class Rotations:
                 names a version or a label that a rotation does not change.
             BrokerError: As `Reading.description`.
         """
-        stages = self._stages(terms)
         if terms.is_pinned:
             raise BackendRefused(
                 f"config.toml names one version of {terms.secret.name}: a rotation changes nothing",
                 hint="take `version_id` and `stage` out of its table",
             )
+        stages = self._stages(terms)
         if not stages.rotates:
             raise BackendRefused(
                 f"nothing at AWS rotates {terms.secret.name} ({terms.secret_id})",
