@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -37,7 +37,7 @@ def read(url: Aws | str) -> str:
 
 
 @contextmanager
-def answering(*answers: Answer) -> Iterator[Provider]:
+def answering(*answers: Answer) -> Generator[Provider]:
     """Run a server that gives these answers, the last one for ever."""
     left = list(answers)
 

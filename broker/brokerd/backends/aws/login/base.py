@@ -32,7 +32,10 @@ class Source(Protocol):
     Each module of these has ``build(name, table, identities, clients) -> Source``.
     """
 
-    kind: str
+    @property
+    def kind(self) -> str:
+        """Its name in config.toml, such as ``web-identity``."""
+        ...
 
     def revision(self) -> Hashable:
         """Return what changes whenever it may be somebody else; neither blocks nor raises."""

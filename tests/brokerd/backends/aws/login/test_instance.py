@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -58,7 +58,7 @@ class Service:
 
 
 @contextmanager
-def instance(service: Service) -> Iterator[tuple[Instance, Provider]]:
+def instance(service: Service) -> Generator[tuple[Instance, Provider]]:
     with Provider(service) as server:
         yield Instance(server.url, Clock(500.0)), server
 
