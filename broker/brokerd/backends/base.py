@@ -272,7 +272,7 @@ def is_watched(backend: Backend) -> TypeGuard[WatchedBackend]:
 
 def rotates(backend: Backend) -> TypeGuard[RotatedBackend]:
     """Return whether it is a `RotatedBackend`."""
-    return hasattr(backend, "rotate")
+    return hasattr(backend, "has_rotated")
 
 
 def is_tended(backend: Backend) -> TypeGuard[TendedBackend]:

@@ -19,7 +19,7 @@ class Rotating:
     async def rotate(self, caller: Caller, *, name: str) -> dict[str, Any]:
         """Ask for a newer key; nothing is asked for without a trace."""
         parts, peer = self._parts, caller.peer
-        backend = parts.config_file.settings.backend_of(check_name(name))
+        backend = parts.credentials.key_of(check_name(name)).backend
         known: dict[str, str | int] = {"secret": name, "backend": backend, "pid": peer.pid}
         await parts.audit.record("secret.rotating", **known, executable=peer.executable())
         try:
@@ -32,7 +32,7 @@ class Rotating:
 
     async def rotation(self, caller: Caller, *, name: str, version: str) -> dict[str, Any]:
         """Say whether a newer key is in use; if so, whoever holds an older one is told now."""
-        backend = self._parts.config_file.settings.backend_of(check_name(name))
+        backend = self._parts.credentials.key_of(check_name(name)).backend
         known: dict[str, str | int] = {"secret": name, "backend": backend, "pid": caller.peer.pid}
         try:
             done = await self._parts.asking.has_rotated(backend, name, version)

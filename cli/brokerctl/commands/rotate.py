@@ -14,7 +14,8 @@ from brokerctl.replies import field
 from brokershim.client import Client
 from brokershim.errors import BackendTimeout, BackendUnavailable
 
-_EACH_SECONDS = 2.0
+_FIRST_SECONDS, _LONGEST_SECONDS = 0.25, 2.0
+"""From one question to the next; some rotations take a second, others minutes."""
 _TOLD_EVERY = 5
 _SECONDS = 600
 
@@ -62,7 +63,7 @@ def _wait(client: Client, name: str, version: str, seconds: int) -> None:
             )
         if turn % _TOLD_EVERY == 0:
             output.progress(f"waiting for version {version}… ({output.span(waited)}; Ctrl-C ends)")
-        time.sleep(_EACH_SECONDS)
+        time.sleep(min(_LONGEST_SECONDS, _FIRST_SECONDS * (turn + 1)))
 
 
 def _is_done(client: Client, name: str, version: str) -> bool:
