@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 
 from werkzeug.wrappers import Request, Response
 
-_CREDENTIAL = re.compile(r"Credential=([^/]+)/\d+/([^/]+)/([^/]+)/")
+CREDENTIAL = re.compile(r"Credential=([^/]+)/\d+/([^/]+)/([^/]+)/")
 _FORM = "application/x-www-form-urlencoded"
 
 
@@ -37,7 +37,7 @@ class Call:
 
 def call_of(request: Request, body: bytes) -> Call:
     """Return what a request asks for."""
-    found = _CREDENTIAL.search(request.headers.get("Authorization", ""))
+    found = CREDENTIAL.search(request.headers.get("Authorization", ""))
     access_key, region, service = found.groups() if found else ("", "", "sts")
     action, params = _asked(request, body)
     agent = request.headers.get("User-Agent", "")

@@ -15,6 +15,7 @@ from werkzeug.wrappers import Response
 from tests.support.aws_call import Call, error
 
 ACCOUNT = "123456789012"
+_NONE = "arn:aws:secretsmanager:{}:{}:secret:{}-000000"
 
 
 class Rotations:
@@ -61,6 +62,8 @@ def mend(call: Call) -> None:
 
 
 def arn(region: str, name: str) -> str:
-    """Return a secret's ARN; one that there is none of has none of its own."""
+    """Return a secret's ARN; for a name of none, one such as it would have."""
     secret: Any = secretsmanager_backends[ACCOUNT][region].secrets.get(name)
-    return secret.arn if secret else f"arn:aws:secretsmanager:{region}:{ACCOUNT}:secret:{name}"
+    if secret is not None:
+        return str(secret.arn)
+    return name if name.startswith("arn:") else _NONE.format(region, ACCOUNT, name)
