@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -82,6 +83,9 @@ class Clients:
             self._clients.popitem(last=False)
 
     def _made(self, service: str, keys: Keys | None) -> Any:
+        # Each client has connections of its own, which nobody uses, and for which it opens this
+        # file: no key of TLS belongs there, and a path that is none must not end all this.
+        os.environ.pop("SSLKEYLOGFILE", None)
         # Before the session: it would import what a variable of the environment names.
         context = _plugin.set_plugin_context(_plugin.PluginContext(plugins="DISABLED"))
         try:

@@ -23,6 +23,7 @@ from brokershim.errors import (
     SecretNotFound,
     ServerDown,
     ServerUnproven,
+    ServerUnresolved,
 )
 
 _exceptions: Any = importlib.import_module("botocore.exceptions")  # it carries no types
@@ -106,6 +107,8 @@ def _untold(what: str, error: Any) -> BrokerError:
     if own is not None:
         own.message = f"{what}: {own.message}"
         own.args = (own.message,)
+        if isinstance(own, ServerUnresolved):
+            own.hint = "is `region` one of AWS's, and can this machine look up names?"
         return own
     kind = next(KINDS[each.__name__] for each in type(error).__mro__ if each.__name__ in KINDS)
     return kind(f"{what}: {_SAID.get(kind, 'it fails')} ({type(error).__name__})")

@@ -26,6 +26,8 @@ _exceptions: Any = importlib.import_module("botocore.exceptions")
 
 _UNTIL = "brokerd_until"
 _LEAST_SECONDS = 0.05
+_LONGEST = 4 * 1024 * 1024
+"""Bytes of an answer: BatchGetSecretValue brings up to 20 secrets of 64 KiB, in JSON or base64."""
 _JSON = "application/x-amz-json"
 _DROPPED = frozenset({"x-amzn-trace-id"})
 """Which botocore takes from the environment; it is not signed."""
@@ -57,9 +59,8 @@ class Transport:
             raise BackendTimeout(f"{host} does not serve in {TOTAL_SECONDS:.0f} s")
         body: Any = request.body
         body = body.encode() if isinstance(body, str) else body
-        found = RoundTrip(request.method, request.url, _headers(request), body, self._trust).make(
-            left
-        )
+        line = request.method, request.url, _headers(request), body
+        found = RoundTrip(*line, self._trust, _LONGEST).make(left)
         if isinstance(found, Lost):
             raise _told(found)
         _judge(host, request, found)

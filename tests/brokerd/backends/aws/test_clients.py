@@ -94,6 +94,7 @@ def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         "AWS_LAMBDA_FUNCTION_NAME": "evil",
         "_X_AMZN_TRACE_ID": "evil",
         "BOTOCORE_EXPERIMENTAL__PLUGINS": "evil=tests.support.no_such_plugin",
+        "SSLKEYLOGFILE": "/nowhere/keys",
         "HTTP_PROXY": EVIL,
         "HTTPS_PROXY": EVIL,
         "ALL_PROXY": EVIL,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import socket
 import time
@@ -101,12 +102,23 @@ def test_a_proxys_refusal_is_not_awss(status: int) -> None:
     assert "proxy" in caught.value.hint
 
 
-def test_an_answer_has_a_longest_size() -> None:
+def test_an_answer_has_a_longest_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("brokerd.backends.aws.transport._LONGEST", 1000)
     with (
-        answering(Answer(200, b" " * (1024 * 1024 + 1))) as server,
+        answering(Answer(200, b" " * 1001)) as server,
         pytest.raises(ServerDown, match="more than"),
     ):
         read(server.url)
+
+
+def test_twenty_long_secrets_fit(aws: Aws) -> None:
+    long = base64.b64encode(b"x" * 49_000)  # 64 KiB at most, and a third longer in base64
+    names = [f"long-{number}" for number in range(20)]
+    for name in names:
+        aws.secret(name, long)
+    client = clients(aws).client("secretsmanager", ADMINS)
+    found = client.batch_get_secret_value(SecretIdList=names)["SecretValues"]
+    assert [each["SecretBinary"] for each in found] == [long] * 20
 
 
 @pytest.mark.parametrize("fault", [aws_faults.DROPPED, aws_faults.CUT, aws_faults.BUSY])
@@ -147,8 +159,9 @@ def test_a_server_that_is_away() -> None:
 
 
 def test_a_name_that_leads_nowhere() -> None:
-    with pytest.raises(ServerUnresolved):
+    with pytest.raises(ServerUnresolved) as caught:
         read("https://secretsmanager.invalid")
+    assert "region" in caught.value.hint
 
 
 def test_a_server_that_proves_nothing(tmp_path: Path) -> None:
