@@ -116,7 +116,7 @@ class Aws:
 
     def rotates(self, name: str, value: str) -> None:
         """Let a secret be rotated once, to a value that `finish` then makes current."""
-        self._tell("rotates", {"name": name, "value": value})
+        self._tell("rotates", {"region": REGION, "name": name, "value": value})
 
     def begin(self, name: str, value: str) -> str:
         """Begin a rotation, as if by its schedule; return the version that is pending."""

@@ -24,9 +24,12 @@ class Rotations:
     def __init__(self) -> None:
         self._values: dict[str, str] = {}
 
-    def expect(self, name: str, value: str) -> None:
+    def expect(self, region: str, name: str, value: str) -> None:
         """Let a secret be rotated, and to what."""
         self._values[name] = value
+        secret: Any = secretsmanager_backends[ACCOUNT][region].secrets.get(name)
+        secret.rotation_requested = secret.rotation_enabled = True
+        secret.rotation_lambda_arn = f"arn:aws:lambda:{region}:{ACCOUNT}:function:rotator"
         for store in secretsmanager_backends[ACCOUNT].values():
             _rotate(store, name)
 

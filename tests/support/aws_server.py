@@ -88,7 +88,7 @@ class Server:
         self._sessions.expire()
 
     def _do_rotates(self, told: dict[str, str]) -> None:
-        self._rotations.expect(told["name"], told["value"])
+        self._rotations.expect(**told)
 
     def _do_forget(self, _: None) -> None:
         self._forget()
