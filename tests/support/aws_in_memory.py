@@ -166,8 +166,8 @@ def in_memory(memory: Memory) -> Generator[None]:
 
 
 def _trips(memory: Memory) -> Any:
-    def trip(method: str, url: str, headers: Any, body: Any, trust: object) -> Any:
-        del method, url, trust
+    def trip(method: str, url: str, headers: Any, body: Any, *limits: object) -> Any:
+        del method, url, limits
         asked = SimpleNamespace(headers=headers, body=body)
         return SimpleNamespace(make=partial(memory.make, asked))
 
