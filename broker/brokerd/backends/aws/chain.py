@@ -147,18 +147,20 @@ class Roles:
             "RoleSessionName": session_name(self._clients.name),
             "DurationSeconds": int(settings.duration),
             "Policy": scope,
-            # The session carries it on through all roles that follow, and nobody can change it.
-            "SourceIdentity": settings.source_identity if step == 1 else None,
             "ExternalId": settings.external_id if step == self._last else None,
         }
         given = {name: value for name, value in more.items() if value is not None}
         return self._assumed(step - 1, settings.roles[step - 1], given)
 
     def _assumed(self, before: int, role_arn: str, more: Mapping[str, Any]) -> Keys:
-        what = f"taking on {role_arn}"
+        what, arguments = f"taking on {role_arn}", {"RoleArn": role_arn, **more}
+        whose = self._clients.settings.source_identity
+        if before == 0 and whose is not None:
+            # It stays on through all roles that follow, and none of them can change it.
+            arguments["SourceIdentity"] = whose
 
         def assume(sts: Any) -> object:
-            return sts.assume_role(RoleArn=role_arn, **more)
+            return sts.assume_role(**arguments)
 
         work: Callable[[Keys], object] = partial(self._asked, "sts", assume, what, SecretNotFound)
         return keys_of(what, self._with(before, None, work), self._now)

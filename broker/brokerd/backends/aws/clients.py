@@ -32,9 +32,7 @@ _tokens: Any = importlib.import_module("botocore.tokens")
 _MOST = 256
 """Clients that are kept: each secret may have a role's session, and so a client, of its own."""
 _ATTEMPTS = 3
-_CONNECT_SECONDS = 3.0
-_READ_SECONDS = 10.0
-_UNSET = {"config_file": None, "credentials_file": None, "sts_regional_endpoints": "regional"}
+_NO_FILES = {"config_file": None, "credentials_file": None}
 
 _loader = _loaders.Loader([_loaders.Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
 # Its debug messages hold whole answers, and so every secret that is read.
@@ -101,7 +99,7 @@ class Clients:
         return {
             "region_name": settings.region,
             "endpoint_url": settings.endpoints.get(service),
-            "verify": settings.trust.ca_file or True,
+            "verify": True,  # this and the proxies would be looked up for connections not used
             "aws_access_key_id": keys and keys.access_key,
             "aws_secret_access_key": keys and keys.secret_key,
             "aws_session_token": keys and keys.session_token,
@@ -112,8 +110,6 @@ class Clients:
                 use_dualstack_endpoint=settings.use_dualstack,
                 ignore_configured_endpoint_urls=True,
                 proxies={},
-                connect_timeout=_CONNECT_SECONDS,
-                read_timeout=_READ_SECONDS,
                 retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
             ),
         }
@@ -126,7 +122,8 @@ def _own_session() -> Any:
         name: each[2] for name, each in _configprovider.BOTOCORE_DEFAUT_SESSION_VARIABLES.items()
     }
     constants = {
-        name: _configprovider.ConstantProvider(value) for name, value in (defaults | _UNSET).items()
+        name: _configprovider.ConstantProvider(value)
+        for name, value in (defaults | _NO_FILES).items()
     }
     session.register_component("config_store", _configprovider.ConfigValueStore(constants))
     session.register_component("data_loader", _loader)

@@ -18,6 +18,9 @@ _REGION = re.compile(r"[a-z]{2,}(-[a-z]+){1,3}-[0-9]{1,2}", re.ASCII)
 _ROLE = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]{1,576}", re.ASCII)
 _EXTERNAL_ID = re.compile(r"[\w+=,.@:/-]{2,1224}", re.ASCII)
 _SOURCE_IDENTITY = re.compile(r"(?!aws:)[\w+=,.@-]{2,64}", re.ASCII)
+INSTANCE = "http://169.254.169.254"
+"""Where an instance asks for its own role (EC2 User Guide, "Access instance metadata")."""
+_INSTANCES = frozenset({INSTANCE, "http://[fd00:ec2::254]"})
 _HOUR = 3600.0
 _SHORTEST, _LONGEST = 900.0, 12 * _HOUR
 
@@ -126,7 +129,8 @@ def _endpoints(table: Table) -> dict[str, str]:
             raise table.error(f"endpoints names none of {', '.join(SERVICES)}")
         if not isinstance(url, str):
             raise table.error("endpoints holds what is no text")
-        check_url(f"{table.path}: {table.name}: endpoints.{service}", url)
+        if service != "imds" or url not in _INSTANCES:
+            check_url(f"{table.path}: {table.name}: endpoints.{service}", url)
     # botocore would not raise before the first request (its endpoint rules: "FIPS and custom
     # endpoint are not supported").
     if found and (table.flag("use_fips") or table.flag("use_dualstack")):

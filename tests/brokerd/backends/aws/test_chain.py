@@ -187,7 +187,7 @@ def test_a_role_that_may_not_be_taken_on_says_which(aws: Aws, login: Login) -> N
 def test_a_session_for_one_lease_has_its_name_and_tags_and_is_never_kept(
     aws: Aws, login: Login
 ) -> None:
-    roles = chain(aws, login, A)
+    roles = chain(aws, login, A, source_identity="jo")
     tags = {"project": "/home/jo/app", "session": "s1"}
     first, second = (
         roles.taken_on(B, "brokerctl-s1", tags, POLICY, 900.0),
@@ -196,10 +196,16 @@ def test_a_session_for_one_lease_has_its_name_and_tags_and_is_never_kept(
     assert first != second
     assert first.expires_at is not None
     assert first.expires_at - login.clock() == pytest.approx(900.0, abs=5.0)
-    _, tagged, plain = taken(aws)
+    before, tagged, plain = taken(aws)
+    assert [each.get("SourceIdentity") for each in (before, tagged)] == ["jo", None]
     assert tagged["RoleSessionName"] == "brokerctl-s1"
     assert [tagged[f"Tags.member.{n}.Key"] for n in (1, 2)] == ["project", "session"]
     assert [tagged[f"Tags.member.{n}.Value"] for n in (1, 2)] == ["/home/jo/app", "s1"]
     assert [tagged[f"TransitiveTagKeys.member.{n}"] for n in (1, 2)] == ["project", "session"]
     assert tagged["Policy"] == POLICY
     assert {"Tags.member.1.Key", "Policy"}.isdisjoint(plain)
+
+
+def test_the_first_role_says_who_is_behind_it_all(aws: Aws, login: Login) -> None:
+    chain(aws, login, source_identity="jo").taken_on(B, "brokerctl-s1", {}, None, 900.0)
+    assert [each["SourceIdentity"] for each in taken(aws)] == ["jo"]

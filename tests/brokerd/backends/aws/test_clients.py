@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import logging
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,8 @@ def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         f"[default]\nregion = us-west-1\nendpoint_url = {EVIL}\nca_bundle = /nowhere\n"
         "use_fips_endpoint = true\nmax_attempts = 9\nparameter_validation = false\n"
     )
+    (tmp_path / "evil_plugin.py").write_text("def initialize_client_plugin(client): pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     for name, value in {
         "AWS_CONFIG_FILE": str(config),
@@ -93,7 +96,7 @@ def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         "AWS_EXECUTION_ENV": "evil",
         "AWS_LAMBDA_FUNCTION_NAME": "evil",
         "_X_AMZN_TRACE_ID": "evil",
-        "BOTOCORE_EXPERIMENTAL__PLUGINS": "evil=tests.support.no_such_plugin",
+        "BOTOCORE_EXPERIMENTAL__PLUGINS": "evil=evil_plugin",
         "SSLKEYLOGFILE": "/nowhere/keys",
         "HTTP_PROXY": EVIL,
         "HTTPS_PROXY": EVIL,
@@ -118,6 +121,7 @@ def test_neither_the_environment_nor_a_file_decides_anything(aws: Aws) -> None:
     assert {each["agent"].split()[0] for each in called} == {"brokerctl"}
     assert not any("evil" in each["agent"] for each in called)
     assert endpoint("secretsmanager") == "https://secretsmanager.eu-central-1.amazonaws.com"
+    assert "evil_plugin" not in sys.modules
 
 
 def test_all_who_have_the_same_keys_share_a_client() -> None:

@@ -60,6 +60,11 @@ def test_regions(region: str) -> None:
     assert _read(region=region).region == region
 
 
+def test_an_instances_service_is_the_one_that_is_asked_in_clear() -> None:
+    address = "http://[fd00:ec2::254]"
+    assert _read(endpoints={"imds": address}).endpoints == {"imds": address}
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [
@@ -78,6 +83,8 @@ def test_regions(region: str) -> None:
         ({"login": "profile", "roles": [ROLE, ROLE], "duration": "2h"}, "over 1h"),
         ({"scope": True}, "scope needs a role"),
         ({"endpoints": {"sts": "http://sts.example"}}, "is not https"),
+        ({"endpoints": {"sts": "http://169.254.169.254"}}, "is not https"),
+        ({"endpoints": {"imds": "http://169.254.169.254.evil.example"}}, "is not https"),
         ({"endpoints": {"sts": "https://me@sts.example"}}, "not a URL"),
         ({"endpoints": {"s3": "https://s3.example"}}, "names none of"),
         ({"endpoints": {"sts": 1}}, "no text"),

@@ -10,11 +10,11 @@ from urllib.parse import quote
 from brokerd.backends.aws.clients import Clients
 from brokerd.backends.aws.login.base import Keys
 from brokerd.backends.aws.login.machine import ask, keys_of, text_of
+from brokerd.backends.aws.settings import INSTANCE
 from brokerd.identities.base import Identity
 from brokerd.table import Table
 from brokershim import clock
 
-_ADDRESS = "http://169.254.169.254"
 _ROLES = "/latest/meta-data/iam/security-credentials/"
 _TOKEN_SECONDS = "60"  # noqa: S105 - how long the token lives; the two requests after it need it
 _HINT = (
@@ -34,7 +34,7 @@ class Instance:
         now: The time, in seconds of `brokershim.clock.now`.
     """
 
-    address: str = _ADDRESS
+    address: str = INSTANCE
     now: Callable[[], float] = clock.now
     kind: str = "instance"
 
@@ -61,4 +61,4 @@ def build(
     clients: Clients,
 ) -> Instance:
     """Return the login that a table with ``login = "instance"`` describes."""
-    return Instance(clients.settings.endpoints.get("imds", _ADDRESS))
+    return Instance(clients.settings.endpoints.get("imds", INSTANCE))
