@@ -27,7 +27,6 @@ _configprovider: Any = importlib.import_module("botocore.configprovider")
 _loaders: Any = importlib.import_module("botocore.loaders")
 _plugin: Any = importlib.import_module("botocore.plugin")
 _session: Any = importlib.import_module("botocore.session")
-_tokens: Any = importlib.import_module("botocore.tokens")
 
 _MOST = 256
 """Clients that are kept: each secret may have a role's session, and so a client, of its own."""
@@ -128,5 +127,4 @@ def _own_session() -> Any:
     session.register_component("config_store", _configprovider.ConfigValueStore(constants))
     session.register_component("data_loader", _loader)
     session.register_component("response_parser_factory", Parsers())
-    session.register_component("token_provider", _tokens.TokenProviderChain([]))
     return session

@@ -68,6 +68,8 @@ def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "evil_plugin.py").write_text("def initialize_client_plugin(client): pass\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
+    # What it has been since its import.
+    monkeypatch.setattr("botocore.loaders.Loader.CUSTOMER_DATA_PATH", str(models))
     for name, value in {
         "AWS_CONFIG_FILE": str(config),
         "AWS_SHARED_CREDENTIALS_FILE": str(config),
