@@ -69,8 +69,9 @@ class Aws:
 
     def reset(self) -> None:
         """Forget every secret, session, call and fault."""
-        self._tell("forget")  # first, with its faults: they would happen to this, too
+        self.fail()  # or what is to go wrong would befall the next line
         assert self._pool.request("POST", f"{self.url}/moto-api/reset").status == 200
+        self._tell("forget")
 
     def fail(self, *faults: Fault) -> None:
         """Let these happen from now on, the first that fits each request; none makes it well."""
