@@ -9,11 +9,12 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from brokerd.backends.aws import transport
 from brokerd.backends.aws.faults import translated
-from brokerd.backends.aws.transport import Transport
 from brokerd.trust import Trust
 from brokershim.errors import (
     BackendTimeout,
@@ -23,7 +24,7 @@ from brokershim.errors import (
 )
 from tests.support import aws_faults
 from tests.support.aws import Aws
-from tests.support.aws_asking import ADMINS, clients
+from tests.support.aws_asking import ADMINS, Clock, clients
 from tests.support.certificate import self_signed
 from tests.support.provider import Answer, Asked, Provider
 
@@ -145,12 +146,17 @@ def test_a_server_that_hangs_is_left_in_time(monkeypatch: pytest.MonkeyPatch) ->
     assert time.monotonic() - begun < 3.0
 
 
-def test_all_attempts_together_have_one_deadline() -> None:
-    class Request:
-        url, context = "http://127.0.0.1:9/", {"brokerd_until": time.monotonic() - 1.0}
+def test_all_attempts_together_have_one_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
 
-    with pytest.raises(BackendTimeout, match="does not serve"):
-        Transport(Trust()).send(Request())
+    def slow(_: Asked) -> Answer:
+        clock.now += 8.0
+        return Answer(503, b"{}")
+
+    monkeypatch.setattr(transport, "time", SimpleNamespace(monotonic=clock))
+    with Provider(slow) as server, pytest.raises(BackendTimeout, match="does not serve in 15 s"):
+        read(server.url)
+    assert len(server.asked) == 2
 
 
 def test_a_server_that_is_away() -> None:
