@@ -51,9 +51,9 @@ class StaticSecrets:
         """
         answer = self._read(terms)
         if self._given.get(terms.key) == answer["VersionId"]:
-            newest = self._told_by_stages(terms)
-            if newest not in (None, answer["VersionId"]):
-                answer = self._read(terms, newest)
+            stages = self._stages(terms)
+            successor = stages and stages.successor(answer["VersionId"])
+            answer = self._read(terms, successor) if successor else answer
         self._given[terms.key] = version = answer["VersionId"]
         return Credential(
             _value(terms, answer), version, BoundedBy.BROKER, max_staleness=terms.max_staleness
@@ -67,18 +67,18 @@ class StaticSecrets:
         """
         read_at = self._read_at.get(terms.key)
         if read_at is not None and self._now() - read_at < terms.max_staleness:
-            found = self._told_by_stages(terms)
-            if found is not None:
-                return found
+            stages = self._stages(terms)
+            if stages is not None:
+                return stages.wanted()
         return str(self._read(terms)["VersionId"])
 
-    def _told_by_stages(self, terms: StaticTerms) -> str | None:
-        """Return the version that is the key; None where this login may not look at the labels."""
+    def _stages(self, terms: StaticTerms) -> Stages | None:
+        """Return the labels; None where this login may not look at them."""
         asked = terms.secret_id, self._reading.revision()
         if asked in self._without_stages:
             return None
         try:
-            return Stages(terms, self._reading.description(terms)).wanted()
+            return Stages(terms, self._reading.description(terms))
         except KeysOver:
             raise
         except BackendRefused:

@@ -14,7 +14,7 @@ from brokerd.backends.aws.terms import CURRENT, StaticTerms
 from brokerd.backends.reply import part, text
 from brokershim.errors import SecretDeleted, SecretNotFound
 
-PENDING = "AWSPENDING"
+PENDING, _PREVIOUS = "AWSPENDING", "AWSPREVIOUS"
 
 
 class Stages:
@@ -65,6 +65,16 @@ class Stages:
                 hint="see `aws secretsmanager describe-secret`, and `stage` in config.toml",
             )
         return found
+
+    def successor(self, version: str) -> str | None:
+        """Return the version that has taken the place of another; None where none has.
+
+        Either may lag behind, what is read or what is told of it: only where a version is known
+        here as the one before is it surely not the current one any more.
+        """
+        if self._terms.is_pinned or _PREVIOUS not in self.of(version):
+            return None
+        return self.version_at(CURRENT)
 
     def pending(self) -> str | None:
         """Return the version that a rotation is making now; None where there is no rotation."""

@@ -158,6 +158,18 @@ def test_what_is_fetched_again_is_held_against_the_labels(world: World) -> None:
     assert world.secrets.fetch(terms).value == b"sk-new"
 
 
+@pytest.mark.parametrize(
+    "labels", [{OLD: ["AWSCURRENT"]}, {OLD: ["AWSCURRENT"], NEW: ["AWSPENDING"]}]
+)
+def test_labels_that_lag_behind_what_is_read_change_nothing(
+    world: World, labels: dict[str, list[str]]
+) -> None:
+    for _ in range(2):
+        world.gives(NEW)
+    world.tells(labels)
+    assert [world.secrets.fetch(_terms()).version for _ in range(2)] == [NEW, NEW]
+
+
 def test_what_is_pending_is_not_given_while_a_rotation_is_under_way(world: World) -> None:
     terms, labels = _terms(), {OLD: ["AWSCURRENT"], NEW: ["AWSPENDING"]}
     for _ in range(2):
