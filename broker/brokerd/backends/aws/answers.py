@@ -10,10 +10,11 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any
 
+from brokerd.backends.aws.dates import sent_at
+from brokerd.backends.reply import part, text
 from brokerd.washing import washed
 from brokershim.errors import (
     BackendRefused,
@@ -106,9 +107,8 @@ def refusal(
         secrets: What the request held that a message must not show again.
         now: The wall clock, in seconds since 1970.
     """
-    error = _part(answer, "Error")
-    code, said = str(error.get("Code", "")), str(error.get("Message", ""))
-    status = int(_part(answer, "ResponseMetadata").get("HTTPStatusCode", 0))
+    error, about = part(answer, "Error"), part(answer, "ResponseMetadata")
+    code, said, status = text(error, "Code"), text(error, "Message"), about.get("HTTPStatusCode", 0)
     if code in _THROTTLED or status == HTTPStatus.TOO_MANY_REQUESTS:
         return RateLimited(f"{what}: AWS asks for a pause ({_named(code)})")
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or code == "IDPCommunicationError":
@@ -203,17 +203,9 @@ def _badly_signed(what: str, code: str, said: str, skew: float | None) -> Broker
 
 def _skew(answer: Mapping[str, Any], now: Callable[[], float]) -> float | None:
     """Return the seconds that the server's clock is ahead of ours; None where it does not say."""
-    date = _part(_part(answer, "ResponseMetadata"), "HTTPHeaders").get("date")
-    try:
-        return parsedate_to_datetime(str(date)).timestamp() - now()
-    except (ValueError, OverflowError):
-        return None
+    sent = sent_at(part(answer, "ResponseMetadata", "HTTPHeaders").get("date"))
+    return None if sent is None else sent - now()
 
 
 def _named(code: str) -> str:
     return code if _CODE.fullmatch(code) else "no code"
-
-
-def _part(answer: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    found: object = answer.get(key)
-    return cast("Mapping[str, Any]", found) if isinstance(found, dict) else {}

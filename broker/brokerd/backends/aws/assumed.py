@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
-from email.utils import parsedate_to_datetime
-from typing import Any, cast
+from typing import cast
 
+from brokerd.backends.aws.dates import sent_at
 from brokerd.backends.aws.login.base import Keys
+from brokerd.backends.reply import part, text
 from brokershim import clock
 from brokershim.errors import ServerDown
 
@@ -43,30 +44,17 @@ def keys_of(
     Raises:
         ServerDown: There are none in it, or they are over.
     """
-    found = _part(answer, "Credentials")
+    found = part(answer, "Credentials")
     texts = [found.get(each) for each in ("AccessKeyId", "SecretAccessKey", "SessionToken")]
     expires = found.get("Expiration")
     if not all(isinstance(each, str) and each for each in texts):
         raise ServerDown(f"{what}: there are no credentials in the answer")
     if not isinstance(expires, datetime):
         raise ServerDown(f"{what}: the answer does not say when its credentials end")
-    left = expires.timestamp() - _sent_at(answer, wall)
+    # By the server's own clock, where it tells: ours may be off.
+    sent = sent_at(part(answer, "ResponseMetadata", "HTTPHeaders").get("date"))
+    left = expires.timestamp() - (wall() if sent is None else sent)
     if left <= 0:
         raise ServerDown(f"{what}: the credentials in the answer are over")
     access, secret, token = cast("list[str]", texts)
-    arn = _part(answer, "AssumedRoleUser").get("Arn")
-    return Keys(access, secret, token, now() + left, arn if isinstance(arn, str) else "")
-
-
-def _sent_at(answer: object, wall: Callable[[], float]) -> float:
-    """Return when an answer was sent, by the server's own clock where it tells: ours may be off."""
-    date = _part(_part(answer, "ResponseMetadata"), "HTTPHeaders").get("date")
-    try:
-        return parsedate_to_datetime(str(date)).timestamp()
-    except (ValueError, OverflowError):
-        return wall()
-
-
-def _part(answer: object, key: str) -> Mapping[str, Any]:
-    found: object = cast("dict[str, object]", answer).get(key) if isinstance(answer, dict) else None
-    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+    return Keys(access, secret, token, now() + left, text(part(answer, "AssumedRoleUser"), "Arn"))

@@ -81,7 +81,7 @@ class _Body:
 
 
 def _headers(request: Any) -> dict[str, str]:
-    asked = {"accept-encoding": "identity", "connection": "close"}
+    asked = {"connection": "close"}
     for name, value in request.headers.items():
         text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
         if name.lower() not in _DROPPED:
@@ -91,8 +91,7 @@ def _headers(request: Any) -> dict[str, str]:
 
 def _told(lost: Lost) -> Exception:
     """Return what tells botocore whether another try may fare better."""
-    # Who waits has waited long enough for what never came.
-    if not lost.again or isinstance(lost.error, BackendTimeout):
+    if not lost.again:
         return lost.error
     failure: Exception = _exceptions.HTTPClientError(error=lost.error)
     return failure

@@ -10,11 +10,12 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, cast
 
+from brokerd.backends.aws.dates import sent_at
 from brokerd.backends.aws.login.base import Keys
+from brokerd.backends.reply import part, text
 from brokerd.lost import Lost
 from brokerd.roundtrip import Answer, RoundTrip
 from brokershim import clock
@@ -82,18 +83,18 @@ def keys_of(
         BackendRefused: The service knows of a role, and has no credentials of it.
         ServerDown: There are none in it, or they are over.
     """
-    found = _document(answer.body)
+    found = part(_document(answer.body))
     if found.get("Code", "Success") != "Success":
         raise BackendRefused(f"{what}: there are none", hint="see the trust policy of the role")
     texts = [found.get(each) for each in ("AccessKeyId", "SecretAccessKey", "Token")]
     if not all(isinstance(each, str) and each for each in texts):
         raise ServerDown(f"{what}: there are none in the answer")
     access, secret, token = cast("list[str]", texts)
-    left = _expiry(what, found) - _sent_at(answer, wall)
+    sent = sent_at(answer.headers.get("date"))
+    left = _expiry(what, found) - (wall() if sent is None else sent)
     if left <= 0:
         raise ServerDown(f"{what}: those in the answer are over")
-    arn = found.get("RoleArn")
-    return Keys(access, secret, token, now() + left, arn if isinstance(arn, str) else "")
+    return Keys(access, secret, token, now() + left, text(found, "RoleArn"))
 
 
 def _expiry(what: str, found: Mapping[str, Any]) -> float:
@@ -106,16 +107,8 @@ def _expiry(what: str, found: Mapping[str, Any]) -> float:
     return expires.timestamp()
 
 
-def _sent_at(answer: Answer, wall: Callable[[], float]) -> float:
+def _document(body: bytes) -> object:
     try:
-        return parsedate_to_datetime(str(answer.headers.get("date"))).timestamp()
-    except (ValueError, OverflowError):
-        return wall()
-
-
-def _document(body: bytes) -> dict[str, Any]:
-    try:
-        found: object = json.loads(body)
+        return json.loads(body)
     except (ValueError, RecursionError):
-        return {}
-    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+        return None
