@@ -69,9 +69,14 @@ def test_it_measures_everything_and_fails_at_no_figure() -> None:
         "lease of Vault's key, to `bao proxy`",
         "`brokerctl run`, to `bao agent`",
         "daemon's memory, to `bao agent`",
+        "a hundred at once: reads at AWS",
+        "a hundred at once, to boto3",
+        "lease of a key of AWS, to boto3",
+        "a day, to each asking as often",
     ]
     values = {each["name"]: each["value"] for each in figures}
     assert values["fifty at once: exchanges"] == 1
     assert values["a hundred at once: reads in Vault"] == 1
+    assert values["a hundred at once: reads at AWS"] == 1
     assert values.pop("revoked, to its last use") >= 0
     assert all(value > 0 for value in values.values())
