@@ -66,6 +66,10 @@ def test_each_code_is_one_of_ours(code: str, said: str, kind: type[BrokerError])
     assert type(refused(code, said)) is kind
 
 
+def test_a_status_asks_for_a_pause_whatever_the_code() -> None:
+    assert type(refused("SomethingNew", status=429)) is RateLimited
+
+
 @pytest.mark.parametrize("status", [500, 502, 503])
 def test_a_failing_server_is_down(status: int) -> None:
     assert type(refused("InternalFailure", "oops", status)) is ServerDown
@@ -157,6 +161,13 @@ def test_words_are_shown_without_what_was_sent() -> None:
     assert TOKEN not in error.message
     assert "eyJ" not in error.message
     assert "trust policy" in error.hint
+
+
+def test_what_was_sent_is_hidden_whatever_its_shape() -> None:
+    answer = {"Error": {"Code": "InvalidIdentityToken", "Message": "correct-horse is bad"}}
+    error = refusal("reading", answer, SecretNotFound, ("correct-horse",))
+    assert "correct-horse" not in error.message
+    assert "is bad" in error.message
 
 
 def test_a_time_that_is_refused_without_a_date_is_still_the_clock() -> None:

@@ -55,6 +55,17 @@ def test_all_wait_once_one_was_throttled(pace: Pace, clock: Clock) -> None:
     assert clock() - begun >= 3.0  # half a request a second, and none to begin with
 
 
+def test_the_pace_picks_up_as_aws_serves_again(pace: Pace, clock: Clock) -> None:
+    heard(pace, THROTTLED)
+    ends = [clock()]
+    for _ in range(30):
+        pace._wait()
+        clock.now += 0.01
+        heard(pace, SERVED)
+        ends.append(clock())
+    assert ends[-1] - ends[-4] < (ends[3] - ends[0]) / 4
+
+
 def test_nobody_waits_without_end(pace: Pace, clock: Clock) -> None:
     heard(pace, THROTTLED)
     pace._bucket._fill_rate = 0.001
