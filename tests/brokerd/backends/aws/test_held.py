@@ -159,3 +159,13 @@ def test_many_who_want_them_ask_once(held: Held, take: Takes) -> None:
         found = {each.result(_SECONDS).access_key for each in (first, *others)}
     assert found == {"ASIA1"}
     assert take.times == 1
+
+
+def test_who_comes_as_an_attempt_ends_makes_no_other(
+    held: Held, take: Takes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = held.get("a", take)
+    looks = iter([None, found])  # not yet as it comes, and there as its turn is
+    monkeypatch.setattr(held, "_fresh", lambda _: next(looks))
+    assert held.get("a", take) is found
+    assert take.times == 1
