@@ -9,6 +9,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from brokerd.backends.aws.backend import AwsBackend
 from brokerd.backends.aws.chain import Roles
 from brokerd.backends.aws.clients import Clients
 from brokerd.backends.aws.clients import _own_session as own_session
@@ -18,6 +19,7 @@ from brokerd.backends.aws.reading import Reading
 from brokerd.backends.aws.secretsmanager import StaticSecrets
 from brokerd.backends.aws.settings import Settings
 from brokerd.backends.aws.terms import StaticTerms, read
+from brokerd.backends.aws.transport import one_question
 from brokerd.blocking import DEADLINE_SECONDS
 from brokerd.table import Table
 from brokershim.errors import BrokerError
@@ -32,6 +34,7 @@ _SETTINGS = Settings(
     scope=True,
     endpoints=dict.fromkeys(("sts", "secretsmanager"), "http://127.0.0.1:1"),
 )
+_NAME = "openai/dev"
 _WELL = 700.0
 """Seconds after which no fault of before is felt any more."""
 # Not `explain`: it traces every line of botocore, which takes minutes.
@@ -64,12 +67,13 @@ class _World:
         login = WebIdentity(self.worker, "sts", role("me"), clients, now)
         self.roles = Roles(login, clients, now)
         policies = Policies(REGION, scope=True)
-        self.static = StaticSecrets(Reading(self.roles, policies), now)
+        static = StaticSecrets(Reading(self.roles, policies), now)
         values = {"secret_id": "prod/openai", "hosts": ["h"]}
         table = Table("config.toml", "s", values)
-        terms = read(table, "openai/dev", "cloud", REGION, 900.0)
+        terms = read(table, _NAME, "cloud", REGION, 900.0)
         assert isinstance(terms, StaticTerms)
-        self.terms = terms
+        self.backend = AwsBackend(self.roles, _SETTINGS, None, {_NAME: terms}, 60.0)
+        self.backend._static = static
 
     def take(self, step: str, with_: Any) -> None:
         memory = self.memory
@@ -105,15 +109,16 @@ class _World:
         return came
 
     def fetch(self) -> None:
-        found = self.static.fetch(self.terms)
+        found = self.backend.fetch(_NAME)
         assert found.value == self.memory.key.encode()
         assert found.version == self.memory.version()
 
     def newest(self) -> None:
-        assert self.static.newest(self.terms) == self.memory.version()
+        assert self.backend.newest(_NAME) == self.memory.version()
 
     def make(self) -> None:
-        made = self.roles.taken_on(role("bedrock"), "brokerctl-s", {}, None, 900.0)
+        with one_question():
+            made = self.roles.taken_on(role("bedrock"), "brokerctl-s", {}, None, 900.0)
         assert made.access_key not in self.memory.ended
         assert made.expires_at is not None
         left = made.expires_at - self.memory.now
@@ -121,7 +126,13 @@ class _World:
         assert left <= self.memory.sessions[made.access_key] - self.memory.now + _ROUNDED
 
 
-@settings(max_examples=8, phases=_PHASES)
+def test_a_question_that_takes_many_slow_answers_ends_in_time() -> None:
+    slow: list[str | None] = ["slow 14"] * 8
+    _live([("fetch", []), ("wait", 2000.0), ("fetch", slow)])
+    _live([("fetch", ["slow 14", "slow 14", "expired", *slow])])
+
+
+@settings(max_examples=40, phases=_PHASES)
 @given(st.lists(_STEPS, max_size=20))
 def test_no_fault_gives_a_dead_credential_or_a_long_wait(steps: list[tuple[str, Any]]) -> None:
     _live(steps)

@@ -15,6 +15,7 @@ from brokerd.backends.aws.rotation import Rotations
 from brokerd.backends.aws.secretsmanager import StaticSecrets
 from brokerd.backends.aws.settings import Settings
 from brokerd.backends.aws.terms import StaticTerms, StsTerms, Terms
+from brokerd.backends.aws.transport import one_question
 from brokerd.backends.base import Finding
 from brokerd.identities.base import Identity, PersonalAccount
 from brokerd.model import Credential, Secret
@@ -71,6 +72,7 @@ class AwsBackend:
         """
         return self._of(name).secret
 
+    @one_question()
     def fetch(self, name: str) -> Credential:
         """Return a static key; raises as `StaticSecrets.fetch`."""
         return self._static.fetch(self._static_of(name))
@@ -78,6 +80,7 @@ class AwsBackend:
     def revoke(self, upstream: str) -> None:
         """Do nothing: nothing that is given here can be ended before its time."""
 
+    @one_question()
     def newest(self, name: str) -> str:
         """Return the version of a static key; empty for what is made for each lease.
 
@@ -87,14 +90,17 @@ class AwsBackend:
         found = self._of(name)
         return self._static.newest(found) if isinstance(found, StaticTerms) else ""
 
+    @one_question()
     def rotate(self, name: str) -> str:
         """Ask for a newer key; raises as `Rotations.begin`."""
         return self._rotations.begin(self._static_of(name))
 
+    @one_question()
     def has_rotated(self, name: str, version: str) -> bool:
         """Return whether a version is in use now; raises as `Rotations.is_done`."""
         return self._rotations.is_done(self._static_of(name), version)
 
+    @one_question()
     def check(self) -> list[Finding]:
         """Return what the login may do; raises as `Checks.make`."""
         return self._checks.make()

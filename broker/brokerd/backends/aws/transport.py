@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,12 +28,30 @@ _awsrequest: Any = importlib.import_module("botocore.awsrequest")  # it carries 
 _exceptions: Any = importlib.import_module("botocore.exceptions")
 
 _UNTIL = "brokerd_until"
+QUESTION_SECONDS = 35.0
+"""How long all requests that one question leads to may take: a login, each role of a chain, and
+what was asked, any of them once more. Less than the daemon waits for a backend, which would leave
+the thread behind."""
+_question: ContextVar[float] = ContextVar("question", default=math.inf)
 _LEAST_SECONDS = 0.05
 _LONGEST = 4 * 1024 * 1024
 """Bytes of an answer: BatchGetSecretValue brings up to 20 secrets of 64 KiB, in JSON or base64."""
 _JSON = "application/x-amz-json"
 _DROPPED = frozenset({"x-amzn-trace-id"})
 """Which botocore takes from the environment; it is not signed."""
+
+
+@contextmanager
+def one_question() -> Generator[None]:
+    """Let all requests within, of this thread, have `QUESTION_SECONDS` together.
+
+    Whatever is asked after that raises `BackendTimeout`.
+    """
+    token = _question.set(time.monotonic() + QUESTION_SECONDS)
+    try:
+        yield
+    finally:
+        _question.reset(token)
 
 
 class Transport:
@@ -47,16 +68,19 @@ class Transport:
         """Return an answer as botocore reads it.
 
         Raises:
-            BackendTimeout: There was none in time, all attempts at this call together.
+            BackendTimeout: There was none in time, all attempts at this call together, or all calls
+                of `one_question`.
             ServerDown: It is none of AWS.
             HTTPClientError: There was none, and botocore may try again; our own error is in it.
             BrokerError: As `RoundTrip`.
         """
         host = urlsplit(str(request.url)).netloc
-        until = request.context.setdefault(_UNTIL, time.monotonic() + TOTAL_SECONDS)
-        left = until - time.monotonic()
+        now = time.monotonic()
+        until = request.context.setdefault(_UNTIL, now + TOTAL_SECONDS)
+        end, seconds = min((until, TOTAL_SECONDS), (_question.get(), QUESTION_SECONDS))
+        left = end - now
         if left < _LEAST_SECONDS:
-            raise BackendTimeout(f"{host} does not serve in {TOTAL_SECONDS:.0f} s")
+            raise BackendTimeout(f"{host} does not serve in {seconds:.0f} s")
         body: Any = request.body
         body = body.encode() if isinstance(body, str) else body
         line = request.method, request.url, _headers(request), body
