@@ -83,7 +83,7 @@ def test_a_token_that_is_over_is_told_and_not_shown(aws: Aws, identity: Counting
 
 
 def test_a_token_that_aws_repeats_is_not_shown(aws: Aws, identity: CountingIdentity) -> None:
-    said = "Couldn't retrieve verification key for eyJhbGciOiJSUzI1NiJ9.eyJuIjoi1In0.c2lnbmF0dXJl"
+    said = "No verification key for eyJhbGciOiJSUzI1NiJ9.eyJuIjoi1In0.c2lnbmF0dXJl: c2lnbmF0dXJl"
     aws.fail(aws_faults.Fault("InvalidIdentityToken", said).on("AssumeRoleWithWebIdentity"))
     with pytest.raises(BackendRefused, match="verification key") as caught:
         made(clients(aws), identity).keys()
