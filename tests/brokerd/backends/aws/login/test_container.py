@@ -114,6 +114,8 @@ def test_a_service_on_this_machine_is_asked(url: str) -> None:
         "http://me@169.254.170.23/x",
         "http://169.254.170.23/x y",
         "http://[::1/x",
+        "https://169.254.170.23/v1/credentials",
+        "ftp://127.0.0.1/x",
         "file:///etc/passwd",
         "169.254.170.23/x",
     ],
