@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from brokerd.ambient import CONTAINER
 from brokerd.backends.aws.login.base import Keys
 from brokerd.backends.aws.login.container import Container
 from brokershim.errors import BackendRefused, BrokerError, IdentityUnavailable, InsecurePath
@@ -152,6 +153,10 @@ def test_a_token_of_two_lines_is_never_sent(service: Provider) -> None:
         container("ecs", **environ).keys()
     assert "x-evil" not in str(caught.value)
     assert service.asked == []
+
+
+def test_a_daemon_that_starts_by_itself_is_given_all_of_them() -> None:
+    assert {RELATIVE, FULL, TOKEN, TOKEN_FILE} == CONTAINER
 
 
 @pytest.mark.parametrize("kind", ["ecs", "pod-identity"])
