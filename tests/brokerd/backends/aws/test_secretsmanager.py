@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -208,6 +209,40 @@ def test_a_login_that_may_not_look_at_labels_reads_and_is_refused_once(world: Wo
     world.roles.login += 1  # somebody else may be allowed to
     world.tells({NEW: ["AWSCURRENT"]})
     assert world.secrets.newest(_terms()) == NEW
+
+
+def test_credentials_that_are_over_are_no_lack_of_a_right(world: World) -> None:
+    world.gives(OLD)
+    world.secrets.fetch(_terms())
+    world.refuses("describe_secret", "ExpiredTokenException")
+    with pytest.raises(BackendRefused, match="over"):
+        world.secrets.newest(_terms())
+    world.tells({NEW: ["AWSCURRENT"]})
+    assert world.secrets.newest(_terms()) == NEW
+    world.refuses("batch_get_secret_value", "ExpiredTokenException")
+    with pytest.raises(BackendRefused, match="over"):
+        world.reading._several(["a", "b"])
+    assert world.reading._without_batches == set()
+
+
+@pytest.mark.parametrize("values", [{"stage": "AWSPREVIOUS"}, {"version_id": OLD}])
+def test_a_batch_is_for_the_current_ones_only(world: World, values: dict[str, str]) -> None:
+    world.reading._batches = None  # type: ignore[assignment]
+    world.gives(OLD, "AWSPREVIOUS")
+    assert world.secrets.fetch(_terms(**values)).version == OLD
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [("InternalServiceError", ServerDown), ("AccessDeniedException", BackendRefused)],
+)
+def test_an_error_of_one_in_a_batch_is_what_it_would_be_alone(
+    world: World, code: str, kind: type[Exception]
+) -> None:
+    told = {"SecretId": SECRET_ID, "ErrorCode": code, "Message": "no"}
+    world.reading._batches = SimpleNamespace(get=lambda _: told)  # type: ignore[assignment]
+    with pytest.raises(kind):
+        world.secrets.fetch(_terms())
 
 
 def test_one_that_is_marked_for_deletion_is_told_apart(world: World) -> None:
