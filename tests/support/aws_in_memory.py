@@ -55,16 +55,18 @@ class Memory:
         now: The time, in seconds of `brokershim.clock.now`.
         sessions: When each session that it gave out ends, by access key.
         ended: Those that it ended before their time.
+        foreign: Those of a login that is over.
         key: The value that is AWSCURRENT.
         pending: The value that a rotation is making; None while there is none.
         requests: How many came.
-        dead: Requests that were signed with what was over by the clock.
+        dead: What requests were signed with though it was over, by the clock or with its login.
     """
 
     faults: list[str | None] = field(default_factory=list[str | None])
     now: float = 1000.0
     sessions: dict[str, float] = field(default_factory=dict[str, float])
     ended: set[str] = field(default_factory=set[str])
+    foreign: set[str] = field(default_factory=set[str])
     number: int = 1
     pending: bool = False
     requests: int = 0
@@ -107,7 +109,7 @@ class Memory:
         query = "x-amz-target" not in trip.headers
         if fault in _SHAPES:
             return self._failed(query, *_SHAPES[fault])
-        if signed and self.sessions.get(signed[1], 0.0) <= self.now:
+        if signed and (signed[1] in self.foreign or self.sessions[signed[1]] <= self.now):
             self.dead.append(signed[1])
         if signed and (signed[1] in self.ended or self.sessions[signed[1]] <= self.now):
             return self._failed(query, 400, "ExpiredTokenException")
