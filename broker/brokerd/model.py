@@ -28,10 +28,13 @@ class Delivery:
             anywhere else, it is refused. Otherwise the key stands where the reference stood.
         headers: More headers of a request that carries it, by name in lower case; where the
             request has one of that name, the value is added to its list.
+        signs: Whether it is credentials of AWS, which sign a request and stand in none: its value
+            is what the AWS CLI's ``credential_process`` prints.
     """
 
     bearer: bool = False
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    signs: bool = False
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,7 @@ class Leasing:
             "delivery": {
                 "bearer": secret.delivery.bearer,
                 "headers": dict(secret.delivery.headers),
+                "signs": secret.delivery.signs,
             },
         }
 
