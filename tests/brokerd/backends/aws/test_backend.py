@@ -22,7 +22,10 @@ def test_it_is_all_that_it_can_be(aws: Aws) -> None:
     assert rotates(backend)
     assert is_checked(backend)
     assert not has_account(backend)  # an identity is logged in to, and not this
-    assert backend.watch_seconds == 60.0
+
+
+def test_how_often_it_is_looked_at(aws: Aws) -> None:
+    assert awsed(aws).watch_seconds == 60.0
     assert awsed(aws, watch="10s").watch_seconds == 10.0
 
 
