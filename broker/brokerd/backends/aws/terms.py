@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from brokerd.backends.aws.settings import role, session_seconds
 from brokerd.backends.terms import secret_of
-from brokerd.model import BoundedBy, Secret
+from brokerd.model import BoundedBy, Delivery, Secret
 from brokerd.table import Table
 from brokershim.errors import ConfigError
 
@@ -116,7 +116,8 @@ def _made(table: Table, name: str, backend: str, region: str) -> StsTerms:
     if policy is not None and len(policy) > _MAX_POLICY:
         raise table.error(f"policy is longer than {_MAX_POLICY} characters")
     secret = secret_of(table, name, backend, BoundedBy.PROVIDER, hosts)
-    return StsTerms(secret, role_arn, duration, policy)
+    signs = replace(secret, delivery=Delivery(signs=True))
+    return StsTerms(signs, role_arn, duration, policy)
 
 
 def _secret_id(table: Table, region: str) -> str:

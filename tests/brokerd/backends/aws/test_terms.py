@@ -34,6 +34,7 @@ def test_a_static_key_is_the_current_one_unless_something_else_is_said() -> None
     assert (found.stage, found.version_id, found.field) == ("AWSCURRENT", None, None)
     assert (found.secret.provider, found.secret.hosts) == ("openai", ("api.openai.com",))
     assert found.secret.bounded_by is BoundedBy.BROKER
+    assert not found.secret.delivery.signs
     assert not found.is_pinned
 
 
@@ -62,6 +63,7 @@ def test_credentials_go_to_bedrock_unless_something_else_is_said() -> None:
     assert isinstance(found, StsTerms)
     assert "bedrock-runtime.eu-central-1.amazonaws.com" in found.secret.hosts
     assert found.secret.bounded_by is BoundedBy.PROVIDER
+    assert found.secret.delivery.signs
     assert found.policy == '{"Version":"2012-10-17","Statement":[]}'
     assert (found.role_arn, found.duration) == (ROLE, 3600.0)
     other = _read("x/y", engine="sts", role_arn=ROLE, hosts=["s3.amazonaws.com"])
