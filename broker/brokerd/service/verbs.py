@@ -60,6 +60,7 @@ class Verbs:
             "identity.logout": identifying.logout,
             "login.begin": identifying.begin,
             "login.wait": identifying.wait,
+            "login.answer": identifying.answer,
             "login.cancel": identifying.cancel,
             "lease.acquire": leasing.acquire,
             "lease.renew": leasing.renew,
