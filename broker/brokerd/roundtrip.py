@@ -32,7 +32,8 @@ TOTAL_SECONDS = 15.0
 """How long all of it may take: a server that sends a byte now and then never times out."""
 
 _SYSTEM = Trust()
-_HEADER = re.compile(r"[a-z0-9-]+:[ -~]*")
+_HEADER = re.compile(r"[a-z0-9_-]+:[ -~]*")
+"""``x-amz-sso_bearer_token`` has an underscore; a line end would begin another header."""
 
 
 @dataclass(frozen=True)

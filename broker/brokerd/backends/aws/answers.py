@@ -38,6 +38,7 @@ _THROTTLED = frozenset(
         "RequestThrottled",
         "RequestThrottledException",
         "SlowDown",
+        "SlowDownException",
         "ThrottledException",
         "Throttling",
         "ThrottlingException",
@@ -108,7 +109,9 @@ def refusal(
         now: The wall clock, in seconds since 1970.
     """
     error, about = part(answer, "Error"), part(answer, "ResponseMetadata")
-    code, said, status = text(error, "Code"), text(error, "Message"), about.get("HTTPStatusCode", 0)
+    # Identity Center has its words where OAuth has them (RFC 6749, section 5.2).
+    said = text(error, "Message") or text(answer, "error_description")
+    code, status = text(error, "Code"), about.get("HTTPStatusCode", 0)
     if code in _THROTTLED or status == HTTPStatus.TOO_MANY_REQUESTS:
         return RateLimited(f"{what}: AWS asks for a pause ({_named(code)})")
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or code == "IDPCommunicationError":

@@ -63,7 +63,7 @@ def read(table: Table) -> Settings:
     """
     roles = tuple(role(table, each) for each in table.texts("roles"))
     return Settings(
-        region=_matching(table, "region", _REGION, table.text("region")),
+        region=region(table),
         roles=roles,
         external_id=_external_id(table, roles),
         source_identity=_optional(table, "source_identity", _SOURCE_IDENTITY),
@@ -74,6 +74,15 @@ def read(table: Table) -> Settings:
         endpoints=_endpoints(table),
         trust=_trust(table),
     )
+
+
+def region(table: Table, key: str = "region") -> str:
+    """Return the region that a table names.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    return _matching(table, key, _REGION, table.text(key))
 
 
 def role(table: Table, arn: str) -> str:
