@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from operator import methodcaller
 
 import pytest
 
 from brokerd.backends.aws import transport
 from brokerd.backends.aws.pace import Pace
+from brokerd.backends.aws.policies import Policies
 from brokershim.errors import (
     BackendRefused,
     BackendTimeout,
@@ -18,7 +20,7 @@ from brokershim.errors import (
     SecretDeleted,
     ServerDown,
 )
-from tests.support.aws import ADMIN, Aws, role
+from tests.support.aws import ADMIN, REGION, Aws, role
 from tests.support.aws_faults import (
     BUSY,
     CUT,
@@ -102,3 +104,17 @@ def test_one_that_passes_is_not_even_noticed(aws: Aws, fault: Fault) -> None:
     aws.fail(fault.on(_READ).only(1))
     assert backend.fetch(NAME).value == KEY.encode()
     assert len(aws.calls(_READ)) == 2
+
+
+def test_a_session_reads_no_secret_but_the_one_that_it_is_for(aws: Aws) -> None:
+    for name in (SECRET_ID, "prod/other"):
+        aws.secret(name, KEY)
+    roles, scope = awsed(aws)._roles, Policies(REGION, scope=True).reading(["prod/other"])
+
+    def read(name: str) -> object:
+        work = methodcaller("get_secret_value", SecretId=name)
+        return roles.call("secretsmanager", work, f"reading {name}", scope=scope)
+
+    assert read("prod/other")
+    with pytest.raises(BackendRefused, match="access denied"):
+        read(SECRET_ID)
