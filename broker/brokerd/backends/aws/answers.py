@@ -135,7 +135,7 @@ def _no(
         return _denied(what, code, said)
     if code in _MISSING:
         return missing(f"{what}: AWS has no such thing, or no such version of it", hint=_WHERE)
-    if "deletion" in said:
+    if "deletion" in said or "deleted" in said:
         return SecretDeleted(f"{what}: it is marked for deletion", hint=_RESTORE)
     return _other(what, code, washed(said, *secrets) or "AWS does not say why")
 

@@ -118,3 +118,12 @@ def test_a_session_reads_no_secret_but_the_one_that_it_is_for(aws: Aws) -> None:
     assert read("prod/other")
     with pytest.raises(BackendRefused, match="access denied"):
         read(SECRET_ID)
+
+
+def test_a_secret_that_is_marked_for_deletion_is_told_from_one_that_is_not_there(aws: Aws) -> None:
+    aws.secret(SECRET_ID, KEY)
+    backend = awsed(aws)
+    aws.delete(SECRET_ID)  # this server has other words for it than the fault above
+    for look in (backend.fetch, backend.newest):
+        with pytest.raises(SecretDeleted):
+            look(NAME)
