@@ -22,6 +22,7 @@ _COMMANDS = {
     "init": "brokerctl.commands.init:init",
     "allow": "brokerctl.commands.allow:allow",
     "run": "brokerctl.commands.run:run",
+    "credentials": "brokerctl.commands.credentials:credentials",
     "login": "brokerctl.commands.identity:login",
     "logout": "brokerctl.commands.identity:logout",
     "whoami": "brokerctl.commands.identity:whoami",

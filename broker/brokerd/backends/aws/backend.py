@@ -14,13 +14,14 @@ from brokerd.backends.aws.reading import Reading
 from brokerd.backends.aws.rotation import Rotations
 from brokerd.backends.aws.secretsmanager import StaticSecrets
 from brokerd.backends.aws.settings import Settings
+from brokerd.backends.aws.sts import StsCredentials
 from brokerd.backends.aws.terms import StaticTerms, StsTerms, Terms
 from brokerd.backends.aws.transport import one_question
 from brokerd.backends.base import Finding
 from brokerd.identities.base import Identity, PersonalAccount
-from brokerd.model import Credential, Secret
+from brokerd.model import Credential, Secret, Whom
 from brokerd.table import Table
-from brokershim.errors import BackendRefused, SecretNotFound
+from brokershim.errors import BackendRefused, LeaseNotFound, SecretNotFound
 
 _WATCH = 60.0
 """Seconds from one look for a newer key to the next."""
@@ -51,6 +52,7 @@ class AwsBackend:
         policies = Policies(settings.region, settings.scope)
         reading = Reading(roles, policies)
         self._static = StaticSecrets(reading)
+        self._made = StsCredentials(roles)
         self._rotations = Rotations(roles, reading, policies)
         role = settings.roles[-1] if settings.roles else None
         self._checks = Checks(roles, reading, policies, list(terms.values()), role)
@@ -76,6 +78,28 @@ class AwsBackend:
     def fetch(self, name: str) -> Credential:
         """Return a static key; raises as `StaticSecrets.fetch`."""
         return self._static.fetch(self._static_of(name))
+
+    def makes(self, name: str) -> bool:
+        """Return whether a secret is made for each lease, by STS."""
+        return isinstance(self._terms.get(name), StsTerms)
+
+    def prepare(self, name: str) -> None:
+        """Return None: nothing but time ends what STS makes."""
+        self._of(name)
+
+    @one_question()
+    def make(self, name: str, risk: str | None, whom: Whom) -> Credential:
+        """Return credentials that nobody had before; raises as `StsCredentials.make`."""
+        del risk
+        found = self._of(name)
+        if isinstance(found, StsTerms):
+            return self._made.make(found, whom)
+        raise BackendRefused(f"{name} is kept in Secrets Manager, and made for nobody")
+
+    def renew(self, upstream: str, seconds: float) -> float:
+        """Raise `LeaseNotFound`: what STS makes does not live longer than it said at first."""
+        del upstream, seconds
+        raise LeaseNotFound("credentials of STS are not renewed", hint="acquire another lease")
 
     def revoke(self, upstream: str) -> None:
         """Do nothing: nothing that is given here can be ended before its time."""
