@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from typing import Any
 
 import pytest
@@ -18,14 +19,15 @@ from brokerd.backends.aws.policies import Policies
 from brokerd.backends.aws.reading import Reading
 from brokerd.backends.aws.secretsmanager import StaticSecrets
 from brokerd.backends.aws.settings import Settings
-from brokerd.backends.aws.terms import StaticTerms, read
-from brokerd.backends.aws.transport import one_question
+from brokerd.backends.aws.sts import StsCredentials
+from brokerd.backends.aws.terms import Terms, read
 from brokerd.blocking import DEADLINE_SECONDS
 from brokerd.table import Table
 from brokershim.errors import BrokerError
 from tests.support.aws import REGION, role
 from tests.support.aws_in_memory import FAULTS, Memory, in_memory
 from tests.support.awsed import Worker
+from tests.support.backends import WHOM
 
 _SETTINGS = Settings(
     REGION,
@@ -34,7 +36,7 @@ _SETTINGS = Settings(
     scope=True,
     endpoints=dict.fromkeys(("sts", "secretsmanager"), "http://127.0.0.1:1"),
 )
-_NAME = "openai/dev"
+_NAME, _MADE = "openai/dev", "bedrock/dev"
 _WELL = 700.0
 """Seconds after which no fault of before is felt any more."""
 # Not `explain`: it traces every line of botocore, which takes minutes.
@@ -68,12 +70,12 @@ class _World:
         self.roles = Roles(login, clients, now)
         policies = Policies(REGION, scope=True)
         static = StaticSecrets(Reading(self.roles, policies), now)
-        values = {"secret_id": "prod/openai", "hosts": ["h"]}
-        table = Table("config.toml", "s", values)
-        terms = read(table, _NAME, "cloud", REGION, 900.0)
-        assert isinstance(terms, StaticTerms)
-        self.backend = AwsBackend(self.roles, _SETTINGS, None, {_NAME: terms}, 60.0)
-        self.backend._static = static
+        terms = {
+            _NAME: _terms(secret_id="prod/openai", hosts=["h"]),
+            _MADE: _terms(engine="sts", role_arn=role("bedrock"), duration="15m"),
+        }
+        self.backend = AwsBackend(self.roles, _SETTINGS, None, terms, 60.0)
+        self.backend._static, self.backend._made = static, StsCredentials(self.roles, now, now)
 
     def take(self, step: str, with_: Any) -> None:
         memory = self.memory
@@ -119,13 +121,16 @@ class _World:
         assert self.backend.newest(_NAME) == self.memory.version()
 
     def make(self) -> None:
-        with one_question():
-            made = self.roles.taken_on(role("bedrock"), "brokerctl-s", {}, None, 900.0)
-        assert made.access_key not in self.memory.ended
+        made = self.backend.make(_MADE, None, WHOM)
+        access_key = json.loads(made.value)["AccessKeyId"]
+        assert access_key not in self.memory.ended
         assert made.expires_at is not None
-        left = made.expires_at - self.memory.now
-        assert 900.0 - DEADLINE_SECONDS <= left <= 900.0 + _ROUNDED
-        assert left <= self.memory.sessions[made.access_key] - self.memory.now + _ROUNDED
+        assert made.expires_at <= self.memory.sessions[access_key] + _ROUNDED
+        assert made.expires_at - self.memory.now >= 900.0 - DEADLINE_SECONDS
+
+
+def _terms(**values: object) -> Terms:
+    return read(Table("config.toml", "s", values), _NAME, "cloud", REGION, 900.0)
 
 
 def test_a_question_that_takes_many_slow_answers_ends_in_time() -> None:
