@@ -10,9 +10,12 @@ import hmac
 import importlib
 import json
 import re
+import secrets
 import struct
 import zlib
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
 
 from tests.support.fakebroker import Entry
 from tests.support.provider import Answer, Asked, Provider
@@ -147,3 +150,43 @@ def _event(kind: str, body: dict[str, Any]) -> bytes:
     prelude = struct.pack(">II", len(headers) + len(payload) + 16, len(headers))
     whole = prelude + struct.pack(">I", zlib.crc32(prelude)) + headers + payload
     return whole + struct.pack(">I", zlib.crc32(whole))
+
+
+class Cloud(Bedrock):
+    """A Bedrock, and the STS that makes credentials for it: each holds a canary in every part.
+
+    Attributes:
+        made: What STS made, in order; the first are those of the login.
+        roles: The parameters of each role that was taken on.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: list[Triple] = []
+        self.roles: list[dict[str, str]] = []
+
+    def __call__(self, asked: Asked) -> Answer:
+        if asked.target != "/":
+            return super().__call__(asked)
+        params = dict(parse_qsl(asked.body.decode()))
+        self.roles.append(params)
+        canary = secrets.token_hex(16)
+        triple = Triple(f"ASIA{canary}", f"canary{canary}+/=", f"canary//{canary}+token==")
+        self.made.append(triple)
+        self.known[triple.access_key] = triple
+        return Answer(200, _assumed(params, triple), (("content-type", "text/xml"),))
+
+
+def _assumed(params: dict[str, str], triple: Triple) -> bytes:
+    """Return what STS answers (STS API Reference, "AssumeRole")."""
+    action, seconds = params["Action"], int(params["DurationSeconds"])
+    ends = datetime.now(UTC) + timedelta(seconds=seconds)
+    return (
+        f'<{action}Response xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><{action}Result>'
+        f"<Credentials><AccessKeyId>{triple.access_key}</AccessKeyId>"
+        f"<SecretAccessKey>{triple.secret_key}</SecretAccessKey>"
+        f"<SessionToken>{triple.token}</SessionToken>"
+        f"<Expiration>{ends:%Y-%m-%dT%H:%M:%SZ}</Expiration></Credentials>"
+        "<AssumedRoleUser><Arn>arn:aws:sts::1:assumed-role/r/s</Arn><AssumedRoleId>i:s"
+        f"</AssumedRoleId></AssumedRoleUser></{action}Result></{action}Response>"
+    ).encode()
