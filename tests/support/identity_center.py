@@ -27,6 +27,8 @@ _PATHS = {
     "/logout": ("sso", "Logout"),
 }
 _Answer = tuple[int, dict[str, str], bytes]
+_Body = tuple[dict[str, Any], tuple[str, ...]]
+"""And which of its fields are left out."""
 
 
 class IdentityCenter:
@@ -36,9 +38,12 @@ class IdentityCenter:
         asked: Each request: its operation and its parameters.
         fails: By operation: the names of the errors that the next requests for it get.
         refreshes: Whether a login can be refreshed.
+        rotates: Whether it then gets another refresh token.
         life: Of an access token, in seconds.
         live: The access tokens that are good for something.
         interval: How often it wants to be asked, in seconds.
+        ends_in: Seconds until a role's credentials end.
+        user_code: What a person is to see.
         page: Where a person is sent.
         wrong: What was asked that AWS would not know; empty, or the test fails.
     """
@@ -47,7 +52,8 @@ class IdentityCenter:
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.fails: dict[str, list[str]] = {}
         self.refreshes, self.life, self.page = True, 3600, PAGE
-        self.interval = 1
+        self.rotates, self.ends_in = True, 3600
+        self.interval, self.user_code = 1, USER_CODE
         self.live: set[str] = set()
         self.wrong: list[str] = []
         self._count = 0
@@ -89,14 +95,14 @@ class IdentityCenter:
         if operation == "Logout":
             self.live.remove(params["accessToken"])
             return 200, {}, b""
-        body, left_out = self._bodies(operation)
+        body, left_out = self._bodies(operation, params)
         return 200, {}, aws_shapes.reply(service, operation, body, without=left_out)
 
     def _failure(self, service: str, operation: str, name: str) -> _Answer:
         said = {"message": "no"} if service == "sso" else {"error_description": "it is no such one"}
         return aws_shapes.failure(service, operation, name, **said)
 
-    def _bodies(self, operation: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+    def _bodies(self, operation: str, params: dict[str, Any]) -> _Body:
         self._count += 1
         if operation == "RegisterClient":
             times = {"clientIdIssuedAt": 1, "clientSecretExpiresAt": int(time.time()) + 7_776_000}
@@ -105,21 +111,21 @@ class IdentityCenter:
         if operation == "StartDeviceAuthorization":
             return {
                 "deviceCode": f"the-device-code-{self._count}",
-                "userCode": USER_CODE,
+                "userCode": self.user_code,
                 "verificationUri": "https://device.sso.eu-west-1.amazonaws.com/",
                 "verificationUriComplete": self.page,
                 "expiresIn": 600,
                 "interval": self.interval,
             }, ()
         if operation == "CreateToken":
-            return self._token()
+            return self._token(params["grantType"])
         return {"roleCredentials": self._credentials()}, ()
 
-    def _token(self) -> tuple[dict[str, Any], tuple[str, ...]]:
+    def _token(self, grant_type: str) -> _Body:
         access = f"the-access-token-{self._count}"
         self.live.add(access)
         found = {"accessToken": access, "tokenType": "Bearer", "expiresIn": self.life}
-        if not self.refreshes:
+        if not self.refreshes or (grant_type == "refresh_token" and not self.rotates):
             return found, ("refreshToken", "idToken")
         return {**found, "refreshToken": f"the-refresh-token-{self._count}"}, ("idToken",)
 
@@ -128,7 +134,7 @@ class IdentityCenter:
             "accessKeyId": f"ASIA{self._count:016}",
             "secretAccessKey": "the-secret-key-of-a-role",
             "sessionToken": f"the-session-token-{self._count}",
-            "expiration": int((time.time() + 3600) * 1000),
+            "expiration": int((time.time() + self.ends_in) * 1000),
         }
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:

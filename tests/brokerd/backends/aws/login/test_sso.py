@@ -13,7 +13,9 @@ import pytest
 
 from brokerd.backends.aws.chain import Roles
 from brokerd.backends.aws.clients import Clients
+from brokerd.backends.aws.login.granted import Device, Registered, Tokens
 from brokerd.backends.aws.login.person import Person
+from brokerd.backends.aws.login.portal import Portal, Waiting
 from brokerd.backends.aws.login.sso import SingleSignOn, build
 from brokerd.identities.base import Login
 from brokerd.identities.oidc.clocks import Clocks
@@ -21,6 +23,7 @@ from brokerd.table import Table
 from brokershim import clock
 from brokershim.errors import (
     BackendRefused,
+    BackendTimeout,
     BrokerError,
     ConfigError,
     KeyringUnavailable,
@@ -214,6 +217,42 @@ def test_nobody_is_sent_to_what_is_no_page(
         sso.account.login("browser")
 
 
+@pytest.mark.parametrize("code", ["A" * 41, "A\x1b[2J", "\u0410"])
+def test_nobody_is_shown_what_is_no_code(
+    sso: SingleSignOn, center: IdentityCenter, code: str
+) -> None:
+    center.user_code = code
+    with pytest.raises(ServerDown, match="nobody could type"):
+        sso.account.login("browser")
+
+
+def test_an_answer_that_does_not_come_in_time_ends_no_login(
+    sso: SingleSignOn, passing: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, hangs = Portal.finished, [BackendTimeout("it hangs")]
+
+    def finished(portal: Portal, us: Registered, begun: Device) -> Tokens | Waiting:
+        if hangs:
+            raise hangs.pop()
+        return whole(portal, us, begun)
+
+    monkeypatch.setattr(Portal, "finished", finished)
+    assert sso.account.login("browser").run().state == "ready"
+    assert passing.waited == [1, 6]
+
+
+def test_a_login_that_is_given_up_at_the_last_moment_is_not_kept(
+    sso: SingleSignOn, center: IdentityCenter, keyring: MemoryKeyring
+) -> None:
+    center.live.add("a-token")
+    given_up = threading.Event()
+    given_up.set()
+    us, tokens = Registered("us", SECRET, 1e12), Tokens("a-token", 3600.0, "")
+    with pytest.raises(LoginRefused, match="given up"):
+        sso.account.take(us, tokens, given_up)
+    assert keyring.entries == {}
+
+
 def test_another_daemon_goes_on_with_the_login(
     sso: SingleSignOn, asking: Clients, center: IdentityCenter
 ) -> None:
@@ -255,6 +294,25 @@ def test_a_token_that_is_nearly_over_is_refreshed_first(
     sso.keys()
     assert len(center.params("CreateToken")) == 2
     assert sso.revision() == before  # it is the same person
+
+
+def test_a_refresh_token_that_stays_is_used_again(
+    sso: SingleSignOn, center: IdentityCenter, passing: Time
+) -> None:
+    center.rotates = False
+    sso.account.login("browser").run()
+    for _ in range(2):
+        passing.later += 3600
+        sso.keys()
+    first, second = center.params("CreateToken")[1:]
+    assert first["refreshToken"] == second["refreshToken"]
+
+
+def test_credentials_that_are_over_are_refused(sso: SingleSignOn, center: IdentityCenter) -> None:
+    sso.account.login("browser").run()
+    center.ends_in = -1
+    with pytest.raises(ServerDown, match="are over"):
+        sso.keys()
 
 
 def test_a_token_that_aws_does_not_take_is_refreshed(
