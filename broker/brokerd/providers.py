@@ -103,6 +103,7 @@ PROVIDERS: dict[str, Provider] = {
             "AWS_SESSION_TOKEN",
             "AWS_SECURITY_TOKEN",
             "AWS_BEARER_TOKEN_BEDROCK",
+            "AWS_CREDENTIAL_EXPIRATION",  # of the user's own: botocore would take it for these
         ),
         r"A(?:KIA|SIA)[A-Z2-7]{16}(?![A-Z0-9])",
     ),

@@ -14,6 +14,7 @@ _REAL = {
     "AWS_SECRET_ACCESS_KEY": "a-real-key-of-the-user",
     "AWS_SESSION_TOKEN": "a-real-token",
     "AWS_BEARER_TOKEN_BEDROCK": "a-real-api-key",
+    "AWS_CREDENTIAL_EXPIRATION": "2020-01-01T00:00:00Z",  # of those; botocore goes by it
 }
 _TELLING = """
 import logging, os, sys
