@@ -266,7 +266,9 @@ def test_access_keys_of_aws_in_clear(cli: CommandLine) -> None:
         ".aws/credentials holds an access key in clear, of profile b, default"
     )
     assert "docs/aws.md" in found.hint
-    assert SECRET not in cli.run("doctor").stdout
+    shown = cli.run("doctor", env={"AWS_SECRET_ACCESS_KEY": SECRET}).stdout
+    assert "real keys in AWS_SECRET_ACCESS_KEY" in shown
+    assert SECRET not in shown
     (aws / "credentials").unlink()
     assert look(cli, 0)["aws"].state == "ok"
     other = cli.home / "other"

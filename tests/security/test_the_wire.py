@@ -55,6 +55,7 @@ def _calls(root: Puppet, held: str, project: str) -> dict[str, list[dict[str, An
         "identity.logout": [{"identity": KEY}],
         "login.begin": [{"identity": KEY, "mode": "browser"}],
         "login.wait": [{"login": "x", "seconds": 0}],
+        "login.answer": [{"login": "x", "value": KEY}],
         "login.cancel": [{"login": "x"}],
         "lease.report": [{"lease": held, "status": 401}],
         "lease.release": [{"lease": held}],

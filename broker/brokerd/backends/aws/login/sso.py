@@ -56,7 +56,7 @@ def build(
         ConfigError: The start page, its region, the account or the role is none.
     """
     region = settings.region(table, "sso_region")
-    start_url = table.text("start_url")
+    start_url = table.text("start_url").partition("#")[0]  # the page shows itself with one
     check_url(f"{table.path}: {table.name}: start_url", start_url)
     account_id, role_name = table.text("account_id"), table.text("role_name")
     if not _ACCOUNT.fullmatch(account_id):

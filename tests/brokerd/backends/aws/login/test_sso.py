@@ -445,6 +445,14 @@ def test_what_is_refused(values: dict[str, str], said: str) -> None:
         made(clients("http://127.0.0.1:9"), **values)
 
 
+def test_a_start_page_as_the_browser_shows_it(
+    asking: Clients, keyring: MemoryKeyring, passing: Time, center: IdentityCenter
+) -> None:
+    made(asking, start_url=f"{START}#/?tab=accounts").account.login("browser").run()
+    assert center.params("StartDeviceAuthorization")[0]["startUrl"] == START
+    assert (set(keyring.entries), len(passing.waited)) == ({ENTRY}, 1)
+
+
 def test_the_account_has_the_backends_name(sso: SingleSignOn) -> None:
     account: Person = sso.account
     assert (account.name, account.kind, sso.kind) == ("cloud", "aws", "sso")
