@@ -53,12 +53,13 @@ class Person:
         self.name, self.revision = name, 0
         self._portal, self._role, self._keeper, self._clocks = portal, role, keeper, clocks
         self._lock, self._turn = threading.Lock(), Turn(name, clocks)
+        self._unsaved: Kept | None = None  # what the keyring did not take, though the old is spent
 
     def standing(self) -> Standing:
         """Return how the login stands, without asking AWS."""
         where = self._portal.start_url
         try:
-            kept = self._keeper.load()
+            kept = self._unsaved or self._keeper.load()
         except KeyringUnavailable as error:
             return Standing("failed", where, reason=reason_of(error))
         if kept is None:
@@ -92,11 +93,12 @@ class Person:
             ServerDown: AWS could not be told; here it is forgotten all the same.
         """
         with self._lock:
-            kept = self._keeper.load()
+            unsaved, self._unsaved = self._unsaved, None
+            kept = unsaved or self._keeper.load()
             self._keeper.drop()
             self.revision += 1
         if kept is not None:
-            self._portal.end(kept.access_token)
+            self._end(kept)
 
     def take(self, us: Registered, tokens: Tokens, given_up: threading.Event) -> Standing:
         """Take in what a login brought; whoever was logged in before is not any more.
@@ -112,6 +114,7 @@ class Person:
                 raise ways.given_up()
             # The one before is not ended at AWS: there it may be one session of the same browser.
             self._keeper.save(kept)
+            self._unsaved = None
             self.revision += 1
         return self.standing()
 
@@ -123,38 +126,65 @@ class Person:
             KeyringUnavailable: The keyring refuses.
             BrokerError: As `Portal.keys`.
         """
-        kept = self._keeper.load()
+        with self._lock:
+            kept = self._current()
         found = None if kept is None else self._given(kept)
         if found is not None:
             return found
         with self._lock:
-            kept = self._keeper.load()
+            kept = self._current()
             if kept is None:
                 raise self._required("nobody is logged in to")
             return self._refreshed(kept)
 
+    def _current(self) -> Kept | None:
+        """Return the login; what the keyring did not take before is offered to it again."""
+        if self._unsaved is not None:
+            self._save(self._unsaved)
+        return self._keeper.load()
+
+    def _save(self, kept: Kept) -> None:
+        self._unsaved = kept
+        self._keeper.save(kept)
+        self._unsaved = None
+
+    def _is_over(self, kept: Kept) -> bool:
+        """Return whether its access token is over, or about to be."""
+        return kept.until - self._clocks.wall() < _FLOOR_SECONDS
+
     def _given(self, kept: Kept) -> Keys | None:
-        """Return what its access token gives; None where that is over, or about to be."""
-        if kept.until - self._clocks.wall() < _FLOOR_SECONDS:
-            return None
-        return self._role.keys(self._portal, kept.access_token)
+        """Return what its access token gives; None where that is over."""
+        return None if self._is_over(kept) else self._role.keys(self._portal, kept.access_token)
 
     def _refreshed(self, kept: Kept) -> Keys:
         """Return what a newer access token gives; where there can be none, the login is over."""
-        us = Registered(kept.client_id, kept.client_secret, kept.client_until)
-        tokens: Tokens | None = None
-        if kept.refresh_token:
-            tokens = self._portal.refreshed(us, kept.refresh_token)
-        found: Keys | None = None
+        tokens, found = self._tokens(kept), None
         if tokens is not None:
             # Before it is used: the one before may be worth nothing any more.
-            self._keeper.save(self._newer(kept, tokens))
+            self._save(self._newer(kept, tokens))
             found = self._role.keys(self._portal, tokens.access)
         if found is not None:
             return found
         self._keeper.drop()
         self.revision += 1
         raise self._required("the login is over at")
+
+    def _tokens(self, kept: Kept) -> Tokens | None:
+        """Return newer tokens; None where there can be none."""
+        if not kept.refresh_token:
+            return None
+        us = Registered(kept.client_id, kept.client_secret, kept.client_until)
+        return self._portal.refreshed(us, kept.refresh_token)
+
+    def _end(self, kept: Kept) -> None:
+        """End a login at AWS, which knows it by an access token that is good."""
+        access_token = kept.access_token
+        if kept.refresh_token and self._is_over(kept):
+            tokens = self._tokens(kept)
+            if tokens is None:
+                return
+            access_token = tokens.access
+        self._portal.end(access_token)
 
     def _newer(self, kept: Kept, tokens: Tokens) -> Kept:
         until = self._clocks.wall() + tokens.life
