@@ -115,7 +115,7 @@ class Bedrock:
         request = _request.AWSRequest(
             asked.method,
             f"http://{headers['host']}{asked.target}",
-            {name: headers.get(name, "") for name in names},
+            {name: headers.get(name, "").encode("latin-1").decode() for name in names},
             asked.body,
         )
         request.context["timestamp"] = headers["x-amz-date"]

@@ -139,7 +139,7 @@ def _headers_of(request: Any) -> list[tuple[bytes, bytes]]:
 
 
 def _bytes(text: Any) -> bytes:
-    return text if isinstance(text, bytes) else str(text).encode("latin-1")
+    return text if isinstance(text, bytes) else str(text).encode("utf-8", "replace")
 
 
 def _keyed(request: Any, found: Found, leases: dict[str, Held]) -> Any:

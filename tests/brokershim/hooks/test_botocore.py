@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import io
 import json
@@ -47,13 +48,18 @@ def provider(bedrock: Bedrock) -> Iterator[Provider]:
         yield made
 
 
+@functools.cache
+def session() -> Any:
+    """Return one for all tests: it reads botocore's models once."""
+    return importlib.import_module("botocore.session").Session()
+
+
 def client(url: str, access_key: str = reference(NAME), **config: Any) -> Any:
     """Return a client as an app makes one, in an environment of `brokerctl run`."""
-    made: Any = importlib.import_module("botocore.session").Session()
     settings: Any = importlib.import_module("botocore.config").Config(
         **{"proxies": {}, "retries": {"total_max_attempts": 1}, "read_timeout": 5, **config}
     )
-    return made.create_client(
+    return session().create_client(
         "bedrock-runtime",
         REGION,
         endpoint_url=url,
@@ -278,6 +284,20 @@ def test_requests_without_a_reference_are_left_alone(
     with pytest.raises(exceptions.ClientError, match="UnrecognizedClient"):
         client(provider.url, "AKIAOTHEROTHEROTHER1").converse(**ASKED)
     assert broker.calls == []
+
+
+def test_header_that_is_not_ascii_is_signed_as_it_is_sent(
+    provider: Provider, bedrock: Bedrock
+) -> None:
+    made = client(provider.url)
+
+    def put(request: Any, **_: Any) -> None:
+        request.headers["X-Mine"] = "naïve €"
+
+    made.meta.events.register("before-sign", put)
+    assert text(made.converse(**ASKED)) == HELLO
+    assert bedrock.verified == [ONE.access_key]
+    assert provider.asked[0].headers["x-mine"].encode("latin-1").decode() == "naïve €"
 
 
 def test_patching_twice_is_no_different(holder: Holder) -> None:
