@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from brokerd.backends.aws.assumed import keys_of, session_name
 from brokerd.backends.aws.clients import Clients
@@ -83,13 +84,8 @@ class Coded:
         if serial is None:
             raise self._no_code()
 
-        def begin(over: Callable[[], None]) -> Login:
-            def take(code: str, given_up: threading.Event) -> Standing:
-                return self._take(plan, code, given_up)
-
-            return CodeLogin(serial, take, over, self._clocks)
-
-        return self._turn.take(begin)
+        take = partial(self._take, plan)
+        return self._turn.take(lambda over: CodeLogin(serial, take, over, self._clocks))
 
     def logout(self) -> None:
         """Forget the session; AWS has no way to end one.
@@ -128,21 +124,22 @@ class Coded:
         return session if session is not None and session.plan == plan else None
 
     def _take(self, plan: Plan, code: str, given_up: threading.Event) -> Standing:
-        number = plan.asking or 0
-        before = self._through(plan.keys, plan.roles[:number])
         asked_at = self._clocks.boot()
+        keys = self._proved(plan, plan.asking or 0, code)
+        life = (keys.expires_at or asked_at) - asked_at
+        with self._lock:
+            if given_up.is_set():
+                raise ways.given_up()
+            self._session = _Session(plan, keys, life)
+            self.revision += 1
+        return self.standing()
+
+    def _proved(self, plan: Plan, number: int, code: str) -> Keys:
+        before = self._through(plan.keys, plan.roles[:number])
         try:
-            keys = self._assumed(before, plan.roles[number], code)
+            return self._assumed(before, plan.roles[number], code)
         except BackendRefused as error:
             refused = error.message
-        else:
-            life = (keys.expires_at or asked_at) - asked_at
-            with self._lock:
-                if given_up.is_set():
-                    raise ways.given_up()
-                self._session = _Session(plan, keys, life)
-                self.revision += 1
-            return self.standing()
         raise LoginRefused(
             refused, hint="a code works once: wait for the next; or see the role's trust policy"
         )

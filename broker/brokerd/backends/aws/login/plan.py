@@ -72,22 +72,16 @@ def plan(path: str, profiles: Profiles, name: str) -> Plan:
         ConfigError: There is none of that name, or it or one that it builds on says what is not
             accepted, or nothing; or two of its roles want a code.
     """
-    roles: list[Role] = []
-    seen: list[str] = []
-    while True:
-        table = _table(path, profiles, name)
-        source = table.optional_text("source_profile")
-        if table.optional_text("role_arn") is None or (seen and _has_key(table)):
-            break
-        if source is None:
-            raise table.error("role_arn without source_profile")
+    table, roles, seen = _table(path, profiles, name), list[Role](), [name]
+    while table.optional_text("role_arn") is not None and not (roles and _has_key(table)):
         roles.insert(0, _role(table))
-        if source == name:
-            break
-        seen.append(name)
+        source = table.text("source_profile")
+        if source == seen[-1]:
+            break  # its key is in the same profile
         if source in seen:
             raise table.error("source_profile leads back to itself")
-        name = source
+        seen.append(source)
+        table = _table(path, profiles, source)
     if sum(each.mfa_serial is not None for each in roles) > 1:
         raise table.error("more than one role on the way has mfa_serial: there is one code")
     return Plan(_key(table), tuple(roles))

@@ -5,7 +5,7 @@ Its requests are not signed: tokens are what proves something there.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any
 
@@ -22,19 +22,14 @@ from brokerd.backends.aws.login.granted import (
     registered,
     tokens,
 )
+from brokerd.backends.reply import part, text
 from brokerd.identities.oidc.clocks import Clocks
 from brokershim.errors import LoginRefused, NotFound
 
 _DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
+_REFRESH = "refresh_token"
 _SCOPE = "sso:account:access"
 """With it there is a refresh token."""
-_OVER = (
-    "AccessDeniedException",
-    "ExpiredTokenException",
-    "InvalidClientException",
-    "InvalidGrantException",
-    "UnauthorizedClientException",
-)
 _LONGEST_NAME = 64
 
 
@@ -43,6 +38,23 @@ class Waiting(Enum):
 
     PENDING = 1
     SLOWER = 2
+
+
+_UNFINISHED: Mapping[str, Waiting | str] = {
+    "AuthorizationPendingException": Waiting.PENDING,
+    "SlowDownException": Waiting.SLOWER,
+    "AccessDeniedException": "was refused by the person",
+    "ExpiredTokenException": "was not finished in time",
+}
+_OVER: Mapping[str, None] = dict.fromkeys(
+    (
+        "AccessDeniedException",
+        "ExpiredTokenException",
+        "InvalidClientException",
+        "InvalidGrantException",
+        "UnauthorizedClientException",
+    )
+)
 
 
 class Portal:
@@ -91,25 +103,7 @@ class Portal:
             BrokerError: As `faults.translated`.
         """
         what = f"the login at {self.start_url}"
-
-        def ask(oidc: Any) -> object:
-            try:
-                return oidc.create_token(
-                    clientId=us.id,
-                    clientSecret=us.secret,
-                    grantType=_DEVICE,
-                    deviceCode=begun.code,
-                )
-            except oidc.exceptions.AuthorizationPendingException:
-                return Waiting.PENDING
-            except oidc.exceptions.SlowDownException:
-                return Waiting.SLOWER
-            except oidc.exceptions.AccessDeniedException:
-                return "was refused by the person"
-            except oidc.exceptions.ExpiredTokenException:
-                return "was not finished in time"
-
-        answer = self._asked(what, ask, us.secret, begun.code)
+        answer = self._token(what, us, _UNFINISHED, grantType=_DEVICE, deviceCode=begun.code)
         if isinstance(answer, Waiting):
             return answer
         if isinstance(answer, str):
@@ -123,20 +117,7 @@ class Portal:
             BrokerError: As `faults.translated`.
         """
         what = f"refreshing the login at {self.start_url}"
-
-        def ask(oidc: Any) -> object:
-            over = tuple(getattr(oidc.exceptions, name) for name in _OVER)
-            try:
-                return oidc.create_token(
-                    clientId=us.id,
-                    clientSecret=us.secret,
-                    grantType="refresh_token",
-                    refreshToken=refresh_token,
-                )
-            except over:
-                return None
-
-        answer = self._asked(what, ask, us.secret, refresh_token)
+        answer = self._token(what, us, _OVER, grantType=_REFRESH, refreshToken=refresh_token)
         if answer is None:
             return None
         found = tokens(what, answer)
@@ -166,6 +147,22 @@ class Portal:
                 self._clients.client("sso").logout(accessToken=access_token)
         except KeysOver:
             return
+
+    def _token(
+        self, what: str, us: Registered, known: Mapping[str, object], **asked: str
+    ) -> object:
+        """Return what CreateToken answers, or what an error of a known code stands for."""
+
+        def ask(oidc: Any) -> object:
+            try:
+                return oidc.create_token(clientId=us.id, clientSecret=us.secret, **asked)
+            except oidc.exceptions.ClientError as error:
+                code = text(part(error.response, "Error"), "Code")
+                if code not in known:
+                    raise
+                return known[code]
+
+        return self._asked(what, ask, us.secret, *asked.values())
 
     def _asked(self, what: str, ask: Callable[[Any], object], *secrets: str) -> object:
         with translated(what, secrets=secrets):

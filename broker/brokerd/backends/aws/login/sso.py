@@ -55,25 +55,27 @@ def build(
     Raises:
         ConfigError: The start page, its region, the account or the role is none.
     """
-    region = settings.region(table, "sso_region")
-    start_url = table.text("start_url").partition("#")[0]  # the page shows itself with one
-    check_url(f"{table.path}: {table.name}: start_url", start_url)
-    account_id, role_name = table.text("account_id"), table.text("role_name")
+    region, start_url = settings.region(table, "sso_region"), _start_url(table)
+    bound = {
+        "start_url": start_url,
+        "region": region,
+        "endpoint": clients.settings.endpoints.get("sso-oidc", ""),
+    }
+    keeper = Keeper(Entry(f"backend/{name}", f"the login of {name}", _HINT), bound)
+    clocks, there = Clocks(), Clients(name, replace(clients.settings, region=region))
+    portal = Portal(start_url, there, clocks)
+    return SingleSignOn(Person(name, portal, _role(table, clients), keeper, clocks))
+
+
+def _start_url(table: Table) -> str:
+    found = table.text("start_url").partition("#")[0]  # the page shows itself with one
+    return check_url(f"{table.path}: {table.name}: start_url", found)
+
+
+def _role(table: Table, clients: Clients) -> AccountRole:
+    account_id, name = table.text("account_id"), table.text("role_name")
     if not _ACCOUNT.fullmatch(account_id):
         raise table.error("account_id is none: it has twelve digits")
-    if not _ROLE.fullmatch(role_name):
+    if not _ROLE.fullmatch(name):
         raise table.error("role_name is no name of a permission set")
-    clocks = Clocks()
-    there = Clients(name, replace(clients.settings, region=region))
-    keeper = Keeper(
-        Entry(f"backend/{name}", f"the login of {name}", _HINT),
-        {"start_url": start_url, "region": region, "endpoint": endpoint(clients, "sso-oidc")},
-    )
-    role = AccountRole(account_id, role_name, clients)
-    person = Person(name, Portal(start_url, there, clocks), role, keeper, clocks)
-    return SingleSignOn(person)
-
-
-def endpoint(clients: Clients, service: str) -> str:
-    """Return where a service is asked, if not where AWS has it."""
-    return clients.settings.endpoints.get(service, "")
+    return AccountRole(account_id, name, clients)
