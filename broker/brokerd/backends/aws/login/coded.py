@@ -83,7 +83,6 @@ class Coded:
         serial = None if plan.asking is None else plan.roles[plan.asking].mfa_serial
         if serial is None:
             raise self._no_code()
-
         take = partial(self._take, plan)
         return self._turn.take(lambda over: CodeLogin(serial, take, over, self._clocks))
 
@@ -94,11 +93,11 @@ class Coded:
             UsageError: The profile wants no code.
             BrokerError: What the files of profiles are.
         """
-        if self._plan().asking is None and self._session is None:
-            raise self._no_code()
         with self._lock:
-            self._session = None
+            before, self._session = self._session, None
             self.revision += 1
+        if before is None and self._plan().asking is None:
+            raise self._no_code()
 
     def keys(self) -> Keys:
         """Return credentials of the profile's last role.
