@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from brokershim.awskeys import keys_of
 from brokershim.delivery import Delivery, delivery_of
 from brokershim.errors import BackendUnavailable, BrokerError, MalformedRequest
 from brokershim.reference import is_key
 from brokershim.scrub import Scrubber
-from brokershim.sigv4 import keys_of
 
 _RENEW_AFTER = 2 / 3
 """The part of a lease's life after which it is renewed."""

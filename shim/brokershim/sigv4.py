@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import re
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
+from brokershim.awskeys import Keys
 from brokershim.delivery import Headers
-from brokershim.errors import BackendUnavailable, UsageError
-from brokershim.reference import PREFIX, SECRET_NAME, is_key
+from brokershim.errors import UsageError
+from brokershim.reference import PREFIX, SECRET_NAME
 
 TOKEN = b"x-amz-security-token"
 _AUTHORIZATION = b"authorization"
@@ -31,24 +31,6 @@ _MADE = re.compile(
 )
 _UNESCAPED = "-_.~"
 _CHUNK = 1024 * 1024
-_REFUSED = (400, 401, 403)
-_OVER = re.compile(
-    b"ExpiredToken|InvalidToken|InvalidClientTokenId|InvalidAccessKeyId|UnrecognizedClient"
-)
-_SAYS_WHY = 4096
-"""Bytes of an answer in which its error is named."""
-
-
-class Keys(NamedTuple):
-    """Credentials of AWS. Keep them no longer than it takes to sign."""
-
-    access_key: str
-    secret_key: str
-    token: str
-
-    def __repr__(self) -> str:
-        """Show no key."""
-        return "Keys(...)"
 
 
 class Signature(NamedTuple):
@@ -85,25 +67,6 @@ class Message(NamedTuple):
     payload: str
 
 
-def keys_of(name: str, value: str) -> Keys:
-    """Return the credentials that a secret's value holds, as ``credential_process`` prints them.
-
-    Raises:
-        BackendUnavailable: It holds none.
-    """
-    try:
-        read: object = json.loads(value)
-    except ValueError:
-        read = None
-    parts = cast("dict[str, Any]", read) if isinstance(read, dict) else {}
-    found = [parts.get(each) for each in ("AccessKeyId", "SecretAccessKey", "SessionToken")]
-    del read, parts, value  # from this frame, which the error's traceback holds
-    if all(isinstance(each, str) and is_key(each) for each in found):
-        return Keys(*cast("list[str]", found))
-    del found
-    raise BackendUnavailable(f"{name} does not hold credentials of AWS")
-
-
 def signature_of(header: bytes, value: bytes) -> Signature | None:
     """Return what a header says that was signed with a reference; None for any other header."""
     if header.lower() != _AUTHORIZATION:
@@ -130,12 +93,18 @@ def payload_of(headers: Headers, body: Any) -> str:
     if body is None or isinstance(body, (bytes, bytearray, str)):
         data = body.encode() if isinstance(body, str) else bytes(body or b"")
         return hashlib.sha256(data).hexdigest()
-    if not hasattr(body, "seek"):
+    if not is_seekable(body):
         raise UsageError(
             "a request that is to be signed has a body that can be read only once",
             hint="give its body as bytes, or as a file",
         )
     return _hash_of(body)
+
+
+def is_seekable(body: Any) -> bool:
+    """Return whether a request's body is a file that can be read again."""
+    seekable = getattr(body, "seekable", None)
+    return seekable is not None and bool(seekable())
 
 
 def signed(message: Message, signature: Signature, keys: Keys) -> Headers:
@@ -162,17 +131,6 @@ def signed(message: Message, signature: Signature, keys: Keys) -> Headers:
         f"SignedHeaders={';'.join(names)}, Signature={made}"
     )
     return [*headers, (b"Authorization", authorization.encode())]
-
-
-def are_over(status: int, error_type: bytes, body: bytes) -> bool:
-    """Return whether AWS refuses the credentials themselves, and not what they may do.
-
-    Args:
-        status: Of the answer.
-        error_type: Its header ``x-amzn-errortype``; empty where it has none.
-        body: The answer's.
-    """
-    return status in _REFUSED and bool(_OVER.search(error_type or body[:_SAYS_WHY]))
 
 
 def _canonical(message: Message, names: list[str], headers: Headers, service: str) -> bytes:

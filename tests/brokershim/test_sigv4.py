@@ -5,25 +5,17 @@ from __future__ import annotations
 import hashlib
 import importlib
 import io
-import json
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
+from brokershim.awskeys import Keys
 from brokershim.delivery import Headers
-from brokershim.errors import BackendUnavailable, UsageError
+from brokershim.errors import UsageError
 from brokershim.reference import reference
-from brokershim.sigv4 import (
-    Keys,
-    Message,
-    are_over,
-    keys_of,
-    payload_of,
-    signature_of,
-    signed,
-)
+from brokershim.sigv4 import Message, payload_of, signature_of, signed
 
 _auth: Any = importlib.import_module("botocore.auth")  # it carries no types
 AWSRequest: Any = importlib.import_module("botocore.awsrequest").AWSRequest
@@ -31,12 +23,6 @@ Credentials: Any = importlib.import_module("botocore.credentials").Credentials
 
 NAME = "bedrock/dev"
 KEYS = Keys("ASIAEXAMPLEEXAMPLE01", "a/secret+key/that+signs", "token//of+a/session==")
-VALUE = {
-    "Version": 1,
-    "AccessKeyId": KEYS.access_key,
-    "SecretAccessKey": KEYS.secret_key,
-    "SessionToken": KEYS.token,
-}
 REGION, SERVICE = "eu-central-1", "bedrock"
 HOST = "bedrock-runtime.eu-central-1.amazonaws.com"
 
@@ -190,48 +176,3 @@ def test_body() -> None:
     assert payload_of([(b"X-Amz-Content-SHA256", b"UNSIGNED-PAYLOAD")], b"x") == "UNSIGNED-PAYLOAD"
     with pytest.raises(UsageError, match="only once"):
         payload_of([], iter([b"x"]))
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        "sk-no-json",
-        "[]",
-        json.dumps({**VALUE, "SessionToken": None}),
-        json.dumps({**VALUE, "SessionToken": "two\nlines"}),
-        json.dumps({**VALUE, "SecretAccessKey": ""}),
-        json.dumps({"AccessKeyId": "a", "SecretAccessKey": "b"}),
-    ],
-)
-def test_value_that_holds_no_credentials(value: str) -> None:
-    with pytest.raises(BackendUnavailable, match=NAME) as raised:
-        keys_of(NAME, value)
-    assert value not in repr(raised.value)
-    frame = raised.tb.tb_next
-    assert frame is not None
-    assert value not in map(str, frame.tb_frame.f_locals.values())
-
-
-def test_value_that_holds_them() -> None:
-    found = keys_of(NAME, json.dumps(VALUE))
-    assert found == KEYS
-    assert KEYS.secret_key not in repr(found)
-
-
-@pytest.mark.parametrize(
-    ("status", "error_type", "body", "over"),
-    [
-        (403, b"ExpiredTokenException", b"", True),
-        (403, b"UnrecognizedClientException:http://internal", b"", True),
-        (400, b"", b'{"__type":"com.amazon#ExpiredTokenException"}', True),
-        (403, b"", b"<Error><Code>InvalidClientTokenId</Code></Error>", True),
-        (403, b"AccessDeniedException", b"ExpiredToken is not what happened", False),
-        (403, b"", b'{"message": "not authorized"}', False),
-        (500, b"ExpiredTokenException", b"", False),
-        (200, b"", b"ExpiredToken", False),
-    ],
-)
-def test_answer_that_means_that_credentials_are_over(
-    status: int, error_type: bytes, body: bytes, over: bool
-) -> None:
-    assert are_over(status, error_type, body) is over

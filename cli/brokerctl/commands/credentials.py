@@ -17,8 +17,8 @@ from brokerctl.opening import open_session
 from brokerctl.options import SECRET
 from brokerctl.replies import field
 from brokerd.signing import ACCESS_KEY
+from brokershim.awskeys import keys_of
 from brokershim.errors import UsageError
-from brokershim.sigv4 import keys_of
 
 _STDOUT = 1
 

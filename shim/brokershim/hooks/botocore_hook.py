@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any, Callable
 from urllib.parse import SplitResult, urlsplit
 
+from brokershim.awskeys import keys_of
 from brokershim.errors import BrokerError, HostNotAllowed, UsageError
 from brokershim.held import Held
 from brokershim.holder import Holder
@@ -19,7 +20,7 @@ from brokershim.hooks.errors import PLAIN, taken_apart
 from brokershim.hooks.rejected import refused, report
 from brokershim.hosts import Target, check_host, name_in
 from brokershim.scrub import Scrubber
-from brokershim.sigv4 import Message, keys_of, payload_of, signed
+from brokershim.sigv4 import Message, is_seekable, payload_of, signed
 from brokershim.swap import Found, Keyed, find, references, swap
 
 _CLASS, _METHOD = "URLLib3Session", "send"
@@ -190,7 +191,7 @@ def _rewound(request: Any) -> bool:
     """Return whether a request's body can be sent once more, from its start."""
     if request.body is None or isinstance(request.body, (bytes, bytearray, str)):
         return True
-    if not hasattr(request.body, "seek"):
+    if not is_seekable(request.body):
         return False
     request.reset_stream()
     return True

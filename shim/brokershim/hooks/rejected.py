@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from brokershim.awskeys import are_over
 from brokershim.held import Held
 from brokershim.holder import Holder
-from brokershim.sigv4 import are_over
 
 _UNAUTHORIZED = (401, 403)
 _FIRST_ERROR = 400

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from brokershim.awskeys import keys_of
 from brokershim.delivery import Headers
 from brokershim.held import Held
 from brokershim.hosts import Target, check_host, name_in
-from brokershim.sigv4 import Message, keys_of, payload_of, signed
+from brokershim.sigv4 import Message, payload_of, signed
 from brokershim.swap import Found, Keyed, find, swap
 
 _HOST = b"host"

@@ -102,6 +102,18 @@ def test_body_that_is_a_file(provider: Provider, bedrock: Bedrock) -> None:
     assert bedrock.verified == [ONE.access_key]
 
 
+def test_body_that_is_a_file_is_sent_once_more_from_its_start(
+    provider: Provider, bedrock: Bedrock, broker: FakeBroker
+) -> None:
+    made = client(provider.url)
+    made.converse(**ASKED)
+    bedrock.over.add(ONE.access_key)
+    broker.secrets[NAME] = TWO.entry(version="2")
+    made.invoke_model(modelId=MODEL, body=io.BytesIO(b'{"max_tokens": 9}'))
+    assert [each.body for each in provider.asked[1:]] == [b'{"max_tokens": 9}'] * 2
+    assert bedrock.verified[-1] == TWO.access_key
+
+
 def test_nothing_of_the_app_holds_them(
     provider: Provider, caplog: pytest.LogCaptureFixture
 ) -> None:

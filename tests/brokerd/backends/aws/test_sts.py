@@ -17,9 +17,9 @@ from brokerd.backends.aws.sts import StsCredentials, tags_of
 from brokerd.backends.aws.terms import StsTerms
 from brokerd.backends.base import mints
 from brokerd.model import BoundedBy, Credential, Delivery, Secret, Whom
+from brokershim.awskeys import keys_of
 from brokershim.errors import BackendRefused, LeaseNotFound, SecretNotFound
 from brokershim.reference import is_key
-from brokershim.sigv4 import keys_of
 from tests.support import aws_faults
 from tests.support.aws import Aws, role
 from tests.support.aws_asking import Clock
