@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
+from brokerd.backends.flight import Flight
 from brokerd.backends.vault.client import Vault, hvac
 from brokerd.backends.vault.faults import translated
-from brokerd.backends.flight import Flight
 from brokerd.backends.vault.login.base import Method
 from brokerd.backends.vault.tokens import Held, Tokens
 from brokerd.backends.vault.upkeep import Upkeep, end_others
