@@ -62,7 +62,7 @@ format: $(READY) ## format the code and fix what can be fixed
 	@.venv/bin/ruff format
 
 .PHONY: bench
-bench: $(READY) ## measure against ssh-agent, dotenv, Vault and a bare socket
+bench: $(READY) ## measure against ssh-agent, dotenv, Vault, AWS and a bare socket
 	@$(PY) -m bench $(ARGS)
 
 .PHONY: build

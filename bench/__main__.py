@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 
-from bench import commands, exchange, inside, memory, roundtrip, vault
+from bench import aws, commands, exchange, inside, memory, roundtrip, vault
 from bench.figures import Figure
 from bench.home import bench_home
 
@@ -34,7 +34,7 @@ def main() -> int:
 
 def _measure() -> Iterator[Figure]:
     with bench_home() as home:
-        for part in (memory, roundtrip, commands, inside, exchange, vault):
+        for part in (memory, roundtrip, commands, inside, exchange, vault, aws):
             yield from part.measure(home)
 
 

@@ -4,6 +4,7 @@
     python -m bench.atonce proxy SOCKET PATH COUNT      each reads it through Vault's own proxy
     python -m bench.atonce sdk URL TOKENS COUNT         each exchanges a token of its own for one,
                                                         with the vendor's SDK
+    python -m bench.atonce boto3 URL SECRET COUNT       each reads it from Secrets Manager
 
 They are forked once all is imported, and set off together. Prints the seconds until the last one
 has its key.
@@ -28,7 +29,7 @@ _CHUNK = 65536
 def main() -> None:
     """Do what the arguments say."""
     kind, where, what, count = sys.argv[1:]
-    kinds = {"lease": _lease, "proxy": _proxy, "sdk": _sdk}
+    kinds = {"lease": _lease, "proxy": _proxy, "sdk": _sdk, "boto3": _boto3}
     print(_at_once(kinds[kind](where, what), int(count)))
 
 
@@ -78,6 +79,18 @@ def _sdk(base: str, tokens: str) -> Callable[[int], object]:
         )
         credentials.bind_base_url(base)
         return credentials()
+
+    return work
+
+
+def _boto3(url: str, secret: str) -> Callable[[int], object]:
+    from tests.support.aws import Aws
+
+    client = Aws(url).client("secretsmanager")  # made once, before the start
+
+    def work(number: int) -> object:
+        del number
+        return client.get_secret_value(SecretId=secret, VersionStage="AWSCURRENT")
 
     return work
 

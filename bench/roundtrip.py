@@ -112,13 +112,17 @@ def _echo(path: str) -> Generator[Callable[[], float]]:
 def _served(command: list[str], path: str) -> Generator[socket.socket]:
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
         try:
-            while not os.path.exists(path):
-                time.sleep(0.01)
             with socket.socket(socket.AF_UNIX) as connection:
-                connection.connect(path)
+                _connect(connection, path)
                 yield connection
         finally:
             server.terminate()
+
+
+def _connect(connection: socket.socket, path: str) -> None:
+    """Wait until somebody listens: a socket's file is there a moment before that."""
+    while connection.connect_ex(path) != 0:
+        time.sleep(0.01)
 
 
 def round_trip(connection: socket.socket, request: bytes) -> float:

@@ -1,4 +1,4 @@
-"""What any test may ask for: a world of its own, a daemon in it, a Vault, a database."""
+"""What any test may ask for: a world of its own, a daemon in it, a Vault, an AWS, a database."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from tests.support.aws import Aws, aws_server
 from tests.support.daemon import Daemon, World, new_world, started
 from tests.support.postgres import Postgres, postgres
 from tests.support.puppet import Stage
@@ -52,6 +53,19 @@ def vault_server() -> Iterator[Server]:
     """
     with dev_server() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def _aws_server() -> Iterator[Aws]:
+    with aws_server() as running:
+        yield running
+
+
+@pytest.fixture
+def aws(_aws_server: Aws) -> Aws:
+    """Run an AWS, which the tests of this process share: it knows nothing of those before."""
+    _aws_server.reset()
+    return _aws_server
 
 
 @pytest.fixture(scope="session")

@@ -32,6 +32,16 @@ class Ci(NamedTuple):
     needed: tuple[re.Pattern[str], ...] = ()
 
 
+CONTAINER = frozenset(
+    {
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    }
+)
+"""What a container of AWS asks for its role's credentials with (AWS SDKs and Tools Reference Guide,
+"Container credential provider")."""
 _NOTHING = re.compile("(?!)")
 _GITHUB = re.compile(r"ACTIONS_ID_TOKEN_REQUEST_(?:TOKEN|URL)")
 _GITLAB = re.compile(r"\w+_ID_TOKEN")

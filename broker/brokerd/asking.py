@@ -10,12 +10,12 @@ from functools import partial
 from typing import TypeVar
 
 from brokerd.audit.group import GroupCommit
-from brokerd.backends.base import Backend, is_watched, mints
+from brokerd.backends.base import Backend, RotatedBackend, is_watched, mints, rotates
 from brokerd.blocking import Blocking
 from brokerd.breaker import Breaker
-from brokerd.model import Credential, Secret
+from brokerd.model import Credential, Secret, Whom
 from brokerd.refusals import Refusals
-from brokershim.errors import BackendUnavailable, BrokerError, NotFound
+from brokershim.errors import BackendUnavailable, BrokerError, NotFound, UsageError
 
 _Result = TypeVar("_Result")
 _AT_ONCE = 12
@@ -84,25 +84,66 @@ class Asking:
             return ""
         return await self.attempt(backend, f"the backend of {name}", asked.newest, name)
 
-    async def fetch(
-        self, backend: str, name: str, risk: str | None = None
-    ) -> tuple[Secret, Credential]:
-        """Return a secret's description and a key that has some life.
+    async def rotate(self, backend: str, name: str) -> str:
+        """Ask for a newer key; raises as `RotatedBackend.rotate`, and UsageError.
 
-        Args:
-            backend: Which backend is asked.
-            name: The secret's name.
-            risk: What `prepare` returned, where the key is made for one lease.
+        Returns:
+            The version that it will have.
+        """
+        return await self.attempt(
+            backend, f"the backend of {name}", self._rotated(backend, name).rotate, name
+        )
+
+    async def has_rotated(self, backend: str, name: str, version: str) -> bool:
+        """Return whether a newer key is there; raises as `RotatedBackend.has_rotated`."""
+        asked = self._rotated(backend, name).has_rotated
+        return await self.attempt(backend, f"the backend of {name}", asked, name, version)
+
+    async def fetch(self, backend: str, name: str) -> tuple[Secret, Credential]:
+        """Return a secret's description and a key that has some life.
 
         Raises:
             AuditUnavailable: That it was fetched cannot be written, so it must not be used.
             BackendUnavailable: It cannot be had now, or not in time, or is over as it comes.
             BrokerError: As `Backend.fetch` says.
         """
+        return await self._had(backend, name, self._backends[backend].fetch)
+
+    async def make(
+        self, backend: str, name: str, risk: str | None, whom: Whom
+    ) -> tuple[Secret, Credential]:
+        """Return a secret's description and a key that was made for one lease.
+
+        Args:
+            backend: Who makes it.
+            name: The secret's name.
+            risk: What `prepare` returned.
+            whom: Whom it is for.
+
+        Raises:
+            BrokerError: As `fetch`, and as `MintingBackend.make` says.
+        """
+        asked = self._backends[backend]
+        if not mints(asked):
+            raise NotFound(f"{backend} makes no keys")
+        return await self._had(backend, name, partial(asked.make, risk=risk, whom=whom))
+
+    def _rotated(self, backend: str, name: str) -> RotatedBackend:
+        asked = self._backends[backend]
+        if rotates(asked):
+            return asked
+        raise UsageError(
+            f"the backend of {name} makes no newer key of it when asked",
+            hint=f"make one at its provider, and store it: `brokerctl secret set {name}`",
+        )
+
+    async def _had(
+        self, backend: str, name: str, call: Callable[[str], Credential]
+    ) -> tuple[Secret, Credential]:
         if backend not in self._breakers:
-            return await self._fetched(backend, name, risk)
+            return await self._fetched(backend, name, call)
         async with self._admitted(backend):
-            secret, credential = await self._seen(backend, name, risk)
+            secret, credential = await self._seen(backend, name, call)
         await self._write(backend, name, credential)
         return secret, credential
 
@@ -132,18 +173,19 @@ class Asking:
             with self._breakers[backend].attempt(self._now, proves=proves):
                 yield
 
-    async def _seen(self, backend: str, name: str, risk: str | None) -> tuple[Secret, Credential]:
+    async def _seen(
+        self, backend: str, name: str, call: Callable[[str], Credential]
+    ) -> tuple[Secret, Credential]:
         try:
-            return await self._fetched(backend, name, risk)
+            return await self._fetched(backend, name, call)
         except BrokerError as error:
             await self._refusals.record(error, "key.failed", secret=name, backend=backend)
             raise
 
     async def _fetched(
-        self, backend: str, name: str, risk: str | None
+        self, backend: str, name: str, call: Callable[[str], Credential]
     ) -> tuple[Secret, Credential]:
-        secret, asked = await self.describe(backend, name), self._backends[backend]
-        call = _call(asked, risk)
+        secret = await self.describe(backend, name)
         credential = await self._blocking.run(f"the backend of {name}", call, name)
         return secret, _usable(name, credential, self._now())
 
@@ -161,12 +203,6 @@ class Asking:
             seconds=None if ends is None else round(ends - self._now()),
             bounded_by=credential.bounded_by.value,
         )
-
-
-def _call(backend: Backend, risk: str | None) -> Callable[[str], Credential]:
-    if risk is not None and mints(backend):
-        return partial(backend.make, risk=risk)
-    return backend.fetch
 
 
 def _usable(name: str, credential: Credential, now: float) -> Credential:

@@ -108,6 +108,7 @@ def assemble(
     leases, sessions = LeaseTable(), SessionTable()
     upstream = Upstream(backends, journal, audit, blocking)
     endings = Endings(leases, audit, upstream, notify)
+    watching = Watching(backends, credentials, leases, endings, asking, clock.now)
     standings = Standings(kinds.accounts(identities, configured), blocking)
     return Assembly(
         parts=Parts(
@@ -121,6 +122,7 @@ def assemble(
             minting=Minting(backends, route, asking, upstream),
             endings=endings,
             upstream=upstream,
+            watching=watching,
             audit=audit,
             audit_log=audit_log,
             refusals=refusals,
@@ -134,7 +136,7 @@ def assemble(
         journal=journal,
         following=Following(policy, leases, sessions, endings, audit),
         revisions=Revisions(backends, breakers, leases, endings),
-        watching=Watching(backends, credentials, leases, endings, asking, clock.now),
+        watching=watching,
         tending=Tending(backends, blocking, clock.now),
         dues=Dues(standings, blocking, notice.show, clock.now),
         sealed_by=sealer.kind,

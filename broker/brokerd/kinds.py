@@ -26,6 +26,7 @@ IDENTITIES = {
 """Each module has ``build(name, table) -> Identity``."""
 BACKENDS = {
     "federation": "brokerd.backends.federation.backend",
+    "aws": "brokerd.backends.aws.backend",
     "vault": "brokerd.backends.vault.backend",
 }
 """Each module has ``build(name, table, secrets, identities) -> Backend``."""

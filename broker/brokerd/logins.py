@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from brokerd.audit.group import GroupCommit
-from brokerd.identities.base import Login, Mode, PersonalAccount, Standing
+from brokerd.identities.base import Login, Mode, PersonalAccount, Standing, is_asking
 from brokershim.errors import (
     AuditUnavailable,
     BackendTimeout,
@@ -26,6 +26,7 @@ from brokershim.errors import (
     LoginRefused,
     LoginUnderWay,
     NotFound,
+    UsageError,
 )
 
 MAX_LOGINS = 8
@@ -147,6 +148,18 @@ class Logins:
             return None
         self._logins.pop(login_id, None)
         return found.task.result()
+
+    def answer(self, login_id: str, connection: int, value: str) -> None:
+        """Hand a login what the person typed.
+
+        Raises:
+            NotFound: That connection began no such login, or has heard of its end.
+            UsageError: It asks for nothing, or not for that.
+        """
+        login = self._of(login_id, connection).offered.result()
+        if not is_asking(login):
+            raise UsageError("that login asks for nothing that is typed here")
+        login.answer(value)
 
     async def cancel(self, login_id: str, connection: int) -> None:
         """Give a login up, and wait a moment until it is over.

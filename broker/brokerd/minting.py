@@ -10,10 +10,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 from brokerd.asking import Asking
 from brokerd.backends.base import Backend, generation_of, mints
-from brokerd.model import Credential, Secret
+from brokerd.model import BoundedBy, Credential, Secret, Whom
 from brokerd.upstream import Upstream
 from brokershim.errors import (
     BackendUnavailable,
@@ -26,6 +27,16 @@ from brokershim.errors import (
 
 _MADE_NOTHING = (Denied, NotFound, RateLimited, ServerSealed)
 """Not a standby, by itself: it may have passed the request on before it lost the active server."""
+
+
+class _Order(NamedTuple):
+    """What is to be made: for which lease, by whom, what ends it, and for whom it is."""
+
+    lease: str
+    backend: str
+    name: str
+    risk: str | None
+    whom: Whom
 
 
 class Minting:
@@ -55,8 +66,10 @@ class Minting:
         backend = self._backends[self._route(name)]
         return mints(backend) and backend.makes(name)
 
-    async def make(self, name: str) -> tuple[Secret, Credential]:
+    async def make(self, name: str, whom: Whom) -> tuple[Secret, Credential]:
         """Return a secret's description and a key with the id of the lease that it is for.
+
+        One that dies by itself, and that nothing ends earlier, leaves nothing to be revoked.
 
         Raises:
             AuditUnavailable: The journal cannot be written: nothing is made, or not for long.
@@ -68,24 +81,26 @@ class Minting:
         before = generation_of(self._backends[backend])
         if risk is not None:
             self._upstream.about_to(lease, backend, risk)
-        secret, credential, upstream = await self._fetch(lease, backend, name, risk)
-        self._upstream.made(lease, backend, upstream)
+        secret, credential = await self._fetch(_Order(lease, backend, name, risk, whom))
+        upstream = credential.upstream
+        if upstream is not None:
+            self._upstream.made(lease, backend, upstream)
         if generation_of(self._backends[backend]) != before:
             # What ends the leases of a login that is over has looked already, and saw none here.
-            self._upstream.end(lease, backend, upstream)
+            if upstream is not None:
+                self._upstream.end(lease, backend, upstream)
             raise BackendUnavailable(f"the login at {backend} has just ended", hint="try again")
         return secret, replace(credential, lease=lease)
 
-    async def _fetch(
-        self, lease: str, backend: str, name: str, risk: str | None
-    ) -> tuple[Secret, Credential, str]:
+    async def _fetch(self, order: _Order) -> tuple[Secret, Credential]:
+        lease, backend, name, risk, whom = order
         known = False  # whether it is known what was made
         try:
-            secret, credential = await self._asking.fetch(backend, name, risk)
-            if credential.upstream is None:
+            secret, credential = await self._asking.make(backend, name, risk, whom)
+            if credential.upstream is None and not _dies_alone(credential):
                 raise BackendUnavailable(f"{backend} made a key of {name} that nothing ends")
             known = True
-            return secret, credential, credential.upstream
+            return secret, credential
         except BrokerError as error:
             known = _made_nothing(error)
             if known and risk is not None:
@@ -94,6 +109,11 @@ class Minting:
         finally:  # also where nobody waits for the answer any more
             if not known and risk is not None:
                 self._upstream.end(lease, backend, risk)
+
+
+def _dies_alone(credential: Credential) -> bool:
+    """Return whether a key dies by itself, as its provider makes it, and soon."""
+    return credential.bounded_by is BoundedBy.PROVIDER and credential.expires_at is not None
 
 
 def _made_nothing(error: BrokerError) -> bool:

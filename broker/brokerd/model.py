@@ -28,10 +28,13 @@ class Delivery:
             anywhere else, it is refused. Otherwise the key stands where the reference stood.
         headers: More headers of a request that carries it, by name in lower case; where the
             request has one of that name, the value is added to its list.
+        signs: Whether it is credentials of AWS, which sign a request and stand in none: its value
+            is what the AWS CLI's ``credential_process`` prints.
     """
 
     bearer: bool = False
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    signs: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,23 @@ class Secret:
     version: str
     bounded_by: BoundedBy
     delivery: Delivery = Delivery()
+
+
+@dataclass(frozen=True)
+class Whom:
+    """For whom a key is made, so that the records of who makes it can name them.
+
+    Attributes:
+        session: The session's id.
+        pid: The process that asked.
+        program: Path of the program that the session runs.
+        project: Folder of the project that it runs in; empty where there is none.
+    """
+
+    session: str
+    pid: int
+    program: str
+    project: str
 
 
 @dataclass(frozen=True)

@@ -95,6 +95,18 @@ PROVIDERS: dict[str, Provider] = {
     "voyage": Provider(("api.voyageai.com",), "VOYAGE_API_KEY"),
     "jina_ai": Provider(("api.jina.ai",), "JINA_AI_API_KEY", ("JINA_API_KEY",)),
     "moonshot": Provider(("api.moonshot.ai",), "MOONSHOT_API_KEY"),
+    "bedrock": Provider(  # its hosts are its region's
+        (),
+        "AWS_ACCESS_KEY_ID",
+        (
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_SESSION_TOKEN",
+            "AWS_SECURITY_TOKEN",
+            "AWS_BEARER_TOKEN_BEDROCK",
+            "AWS_CREDENTIAL_EXPIRATION",  # of the user's own: botocore would take it for these
+        ),
+        r"A(?:KIA|SIA)[A-Z2-7]{16}(?![A-Z0-9])",
+    ),
     "azure": Provider((), "AZURE_API_KEY", ("AZURE_OPENAI_API_KEY", "AZURE_OPENAI_AD_TOKEN")),
     "azure_ai": Provider((), "AZURE_AI_API_KEY"),
 }

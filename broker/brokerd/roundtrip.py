@@ -38,7 +38,8 @@ _HEADERS = {
     "connection": "close",
     "user-agent": "brokerctl",
 }
-_HEADER = re.compile(r"[a-z0-9-]+:[ -~]*")
+_HEADER = re.compile(r"[a-z0-9_-]+:[ -~]*")
+"""``x-amz-sso_bearer_token`` has an underscore; a line end would begin another header."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class RoundTrip:
         headers: Of the request, beside those that each has.
         body: What to send; None for nothing.
         trust: How the server proves who it is.
+        longest: Bytes of an answer's body that are read.
 
     Raises:
         BrokerError: A header cannot be sent; with a line end in it, it would be two.
@@ -71,6 +73,7 @@ class RoundTrip:
         headers: Mapping[str, str],
         body: bytes | None,
         trust: Trust = _SYSTEM,
+        longest: int = MAX_BYTES,
     ) -> None:
         self._parts = urlsplit(url)
         asked = {**_HEADERS, **headers}
@@ -80,7 +83,7 @@ class RoundTrip:
         port = self._parts.port or (443 if self._parts.scheme == "https" else 80)
         self._address = self._parts.hostname or "", port
         self._line = (method, _target(self._parts), body, asked)
-        self._trust = trust
+        self._trust, self._longest = trust, longest
         self._socket: socket.socket | None = None
         self._late = self._sent = False
 
@@ -155,12 +158,12 @@ class RoundTrip:
 
     def _read(self, response: http.client.HTTPResponse) -> Answer | Lost:
         # Into a buffer of ours: read() takes a chunk of -1 bytes for all there is, without end.
-        body = bytearray(MAX_BYTES + 1)
+        body = bytearray(self._longest + 1)
         length = response.readinto(body)
         if self._late:
             raise TimeoutError
-        if length > MAX_BYTES:
-            excess = ServerDown(f"{self._host} answers more than {MAX_BYTES} bytes")
+        if length > self._longest:
+            excess = ServerDown(f"{self._host} answers more than {self._longest} bytes")
             return Lost(excess, sent=True, again=False)
         if response.length:
             raise http.client.IncompleteRead(b"", response.length)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from typing import Any, cast
@@ -145,6 +146,25 @@ class Table:
         if len(fit) < len(entries):
             raise self.error(f"{key} holds what is neither a text, a whole number, true nor false")
         return fit
+
+    def document(self, key: str) -> str | None:
+        """Return a text of any number of lines that is a JSON object, in its shortest form.
+
+        None where there is none.
+
+        Raises:
+            ConfigError: It is no JSON object.
+        """
+        found = self._get(key)
+        if found is None:
+            return None
+        try:
+            read: object = json.loads(found) if isinstance(found, str) else None
+        except (ValueError, RecursionError):
+            read = None
+        if not isinstance(read, dict):
+            raise self.error(f"{key} is not a text that is a JSON object")
+        return json.dumps(read, separators=(",", ":"))
 
     def seconds(self, key: str) -> float | None:
         """Return a duration such as ``"15m"`` in seconds, or None where there is none.

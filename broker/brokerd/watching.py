@@ -64,6 +64,22 @@ class Watching:
                 if due:
                     self._begin(name, due)
 
+    def replaced(self, secret: str, newest: str) -> int:
+        """Take in that a secret has a newer key; return how many leases of others it ended.
+
+        Args:
+            secret: Its name.
+            newest: The version of the newer one.
+        """
+        key = self._credentials.key_of(secret)
+        held = [each for each in self._held(key) if each.version != newest]
+        kept = [each for other, each in self._credentials.kept(key.backend) if other == key]
+        # By version: one that is on its way, and was asked for before, is not to be kept either.
+        before = {each.version for each in held} | {each.version for each in kept}
+        for version in before - {newest}:
+            self._credentials.forget(secret, version)
+        return self._endings.end(held, Reason.ROTATED)
+
     def _due(self, backend: str, every: float) -> list[_Due]:
         """Return the keys that it is time to ask about; those that nobody uses are dropped."""
         due: list[_Due] = []

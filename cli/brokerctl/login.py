@@ -11,7 +11,13 @@ from brokerctl.autostart import connect_or_start
 from brokerctl.prompts import Terminal, terminal
 from brokerctl.replies import field, number
 from brokershim.client import Client
-from brokershim.errors import BrokerError, IdentityUnavailable, LoginRefused, LoginRequired
+from brokershim.errors import (
+    BrokerError,
+    IdentityUnavailable,
+    LoginRefused,
+    LoginRequired,
+    UsageError,
+)
 
 _EACH_SECONDS = 10.0
 """How long one question waits: Ctrl-C is heard at once, a daemon that is gone as soon."""
@@ -53,10 +59,13 @@ def log_in(asking: Terminal, name: str, way: Way) -> dict[str, Any]:
         BrokerError: What else the daemon answers.
     """
     client = connect_or_start()
-    begun = _begin(client, asking, name, way)
+    begun, way = _begin(client, asking, name, way)
     login = field(begun, "login", str)
     try:
-        _lead(asking, name, begun, opens=way.opens)
+        if begun.get("asks") is None:
+            _lead(asking, name, begun, way)
+        else:
+            _ask(client, asking, login, field(begun, "asks", str))
         return _wait(client, login)
     except KeyboardInterrupt:
         # Closing the connection would do; this waits until the next login may begin.
@@ -87,33 +96,48 @@ def success(name: str, standing: dict[str, Any]) -> str:
     return "; ".join([*said, *filter(None, [field(standing, "reason", str)])])
 
 
-def _begin(client: Client, asking: Terminal, name: str, way: Way) -> dict[str, Any]:
+def _begin(client: Client, asking: Terminal, name: str, way: Way) -> tuple[dict[str, Any], Way]:
+    """Begin a login; return the daemon's answer, and the way that it took."""
     if way.device or (way.opens and not browser.is_here(os.environ)):
         try:
-            return client.call("login.begin", identity=name, mode="device")
+            begun = client.call("login.begin", identity=name, mode="device")
+            return begun, way._replace(device=True)
         except IdentityUnavailable as problem:
             if way.device:
                 raise
             asking.say(f"There is no browser here, and {problem.message}.")
             asking.say("So the address below has to be opened on this machine.")
-    return client.call("login.begin", identity=name, mode="browser")
+    return client.call("login.begin", identity=name, mode="browser"), way
 
 
-def _lead(asking: Terminal, name: str, begun: dict[str, Any], *, opens: bool) -> None:
+def _ask(client: Client, asking: Terminal, login: str, wanted: str) -> None:
+    """Have the person type what a login wants, until it can be that."""
+    while True:
+        typed = asking.ask_hidden(wanted)
+        try:
+            client.call("login.answer", login=login, value=typed)
+        except UsageError as problem:
+            asking.say(problem.message)
+        else:
+            return
+
+
+def _lead(asking: Terminal, name: str, begun: dict[str, Any], way: Way) -> None:
     """Say where the person goes on, and take them there where that can be done."""
     address, code = field(begun, "url", str), begun.get("user_code")
     if not browser.is_web(address):
         raise LoginRefused(f"the provider of {name} sends people to what is no https address")
-    here = code is None and opens and browser.is_here(os.environ)
-    if code is not None:
-        asking.say(f"To log in to {name}, open this address on any device:")
-    elif here:
+    here = not way.device and way.opens and browser.is_here(os.environ)
+    if here:
         asking.say(f"Your browser opens to log in to {name}. If it does not, go to:")
+    elif code is not None:
+        asking.say(f"To log in to {name}, open this address on any device:")
     else:
         asking.say(f"To log in to {name}, open this address in a browser on this machine:")
     asking.say(f"  {address}")
     if code is not None:
-        asking.say("and enter this code:")
+        # Whoever is sent here by somebody else sees another one: theirs.
+        asking.say("and see that the page shows this code:" if here else "and enter this code:")
         asking.say(f"  {code}")
     left = output.span(number(begun, "seconds"))
     asking.say(f"waiting for the browser… (for {left}; Ctrl-C gives up)")

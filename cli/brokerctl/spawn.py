@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import IO, NoReturn
 
 from brokerctl import output
-from brokerd.ambient import asks_for_identity
+from brokerd.ambient import CONTAINER, asks_for_identity
 from brokershim import wire
 from brokershim.errors import BrokerError, DaemonUnreachable, from_wire
 from brokershim.ownership import make_private_dir, open_private
@@ -62,9 +62,10 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Return what the daemon may see of an environment.
 
     Only what it needs: the shell that happens to start it may hold real keys, and the daemon
-    would keep them for days. In the job of a CI it needs what the job's identity is asked for with.
+    would keep them for days. In the job of a CI it needs what the job's identity is asked for with,
+    and in a container of AWS what its role's credentials are.
     """
-    needed = _NAMES | asks_for_identity(environ)
+    needed = _NAMES | CONTAINER | asks_for_identity(environ)
     return {
         name: value
         for name, value in environ.items()

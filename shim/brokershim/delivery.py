@@ -34,10 +34,12 @@ class Delivery(NamedTuple):
     Attributes:
         bearer: Whether it goes out as ``Authorization: Bearer`` (RFC 6750, section 2.1).
         headers: Names, in lower case, and values of the headers that go along with it.
+        signs: Whether it is credentials of AWS, which sign a request; see `brokershim.sigv4`.
     """
 
     bearer: bool = False
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    signs: bool = False
 
 
 PLAIN = Delivery()
@@ -57,11 +59,12 @@ def delivery_of(stated: object) -> Delivery:
     if stated is None:
         return PLAIN
     parts = cast("dict[str, object]", stated) if isinstance(stated, dict) else {}
-    bearer, headers = parts.get("bearer"), parts.get("headers")
-    if not (isinstance(bearer, bool) and isinstance(headers, dict)):
+    bearer, headers, signs = (parts.get(each) for each in ("bearer", "headers", "signs"))
+    signs = False if signs is None else signs  # from a daemon that knows of no such secrets
+    if not (isinstance(bearer, bool) and isinstance(headers, dict) and isinstance(signs, bool)):
         raise MalformedRequest("the daemon's reply does not describe a delivery")
     named = cast("dict[object, object]", headers)
-    return Delivery(bearer, tuple(_header(name, value) for name, value in named.items()))
+    return Delivery(bearer, tuple(_header(name, value) for name, value in named.items()), signs)
 
 
 def _header(name: object, value: object) -> tuple[bytes, bytes]:

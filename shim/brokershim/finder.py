@@ -1,4 +1,4 @@
-"""How are httpx and httpx2 changed just after the app imports them, and not before?
+"""How are httpx, httpx2 and botocore changed just after the app imports them, and not before?
 
 This is imported at the start of every interpreter of a session, so it imports nothing that Python
 has not loaded by then; ``typing`` alone would take longer than all the rest.
@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-_PATCHED = ("httpx", "httpx2")
+_PATCHED = {
+    "httpx": "brokershim.hooks.httpx_hook",
+    "httpx2": "brokershim.hooks.httpx_hook",
+    "botocore.httpsession": "brokershim.hooks.botocore_hook",
+}
+"""Modules of the app, and ours that patch them."""
 
 
 def install() -> None:
@@ -31,10 +36,11 @@ def install() -> None:
 
 
 def _patch(module: Any) -> None:
-    from brokershim.holder import of_process
-    from brokershim.hooks.httpx_hook import patch
+    from importlib import import_module
 
-    patch(module, of_process())
+    from brokershim.holder import of_process
+
+    import_module(_PATCHED[module.__name__]).patch(module, of_process())
 
 
 class _Finder:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from brokershim.awskeys import keys_of
 from brokershim.delivery import Delivery, delivery_of
 from brokershim.errors import BackendUnavailable, BrokerError, MalformedRequest
 from brokershim.reference import is_key
@@ -77,11 +78,12 @@ def held(name: str, reply: dict[str, Any], sent: float) -> Held:
 
     Raises:
         MalformedRequest: The reply is not one to lease.acquire.
-        BackendUnavailable: The key cannot be sent in a header.
+        BackendUnavailable: The key cannot be sent in a header, or cannot sign.
     """
     try:
         _check(name, reply)
         delivery = delivery_of(reply.get("delivery"))
+        scrubber = _scrubber(name, reply["value"], signs=delivery.signs)
     except BrokerError:
         reply.clear()  # the error's traceback holds this frame, and the frame the reply
         raise
@@ -89,7 +91,7 @@ def held(name: str, reply: dict[str, Any], sent: float) -> Held:
     return Held(
         name=name,
         value=reply["value"],
-        scrubber=Scrubber({name: reply["value"]}),
+        scrubber=scrubber,
         lease=reply["lease"],
         hosts=tuple(map(str, reply["hosts"])),
         delivery=delivery,
@@ -98,6 +100,12 @@ def held(name: str, reply: dict[str, Any], sent: float) -> Held:
         deadline=deadline,
         renew_at=renew_at,
     )
+
+
+def _scrubber(name: str, value: str, *, signs: bool) -> Scrubber:
+    """Return what knows a key: of credentials that sign, each part, since AWS repeats those."""
+    parts = keys_of(name, value) if signs else (value,)
+    return Scrubber({}, [Scrubber({name: part}) for part in parts])
 
 
 def _term(reply: dict[str, Any], sent: float) -> tuple[float, float, float]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import quote
 
 from brokershim.reference import reference
@@ -59,10 +59,12 @@ class Scrubber:
 
     Args:
         keys: For each secret's name its key.
+        others: What these put back, it does too.
     """
 
-    def __init__(self, keys: Mapping[str, str]) -> None:
+    def __init__(self, keys: Mapping[str, str], others: Iterable[Scrubber] = ()) -> None:
         self._texts = [(form, reference(name)) for name in keys for form in forms_of(keys[name])]
+        self._texts += [pair for other in others for pair in other._texts]
         self._bytes = [(form.encode(), ref.encode()) for form, ref in self._texts]
 
     def text(self, text: str) -> str:

@@ -1,7 +1,8 @@
 """Where does a request hold references, and what does it look like with the keys? (Pure.)
 
 References stand in header values, also inside Basic credentials (RFC 7617), and in the URL's
-query, plain or percent-encoded. Paths and bodies are never touched.
+query, plain or percent-encoded. Paths and bodies are never touched. One that stands for the access
+key of a signature for AWS stays where it is: `brokershim.sigv4` makes that anew.
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ from brokershim.delivery import PLAIN, Headers, arranged
 from brokershim.errors import UsageError
 from brokershim.held import Held
 from brokershim.hosts import Target, check_host
-from brokershim.reference import PREFIX, REFERENCE
+from brokershim.reference import PREFIX, REFERENCE, reference
+from brokershim.sigv4 import TOKEN, Signature, signature_of
 
 Lookup = Callable[[str], str]
 
 _PREFIX = PREFIX.encode()
 _WORD = PREFIX.rstrip(":").encode()
 _BASIC = b"basic "
+_PRESIGNED = b"x-amz-credential="
 _IN_QUERY = re.compile(
     REFERENCE.pattern.replace(":", "(?::|%3[Aa])", 1).replace("/", "(?:/|%2[Ff])")
 )
@@ -35,12 +38,14 @@ class Found(NamedTuple):
     Attributes:
         headers: Names and values as they are sent.
         query: The URL's query without its question mark.
-        places: Which of the headers hold one.
+        places: Which of the headers hold one, but for those of the signature.
+        signature: What was signed for AWS with a reference; None where nothing was.
     """
 
     headers: Headers
     query: bytes
     places: list[int]
+    signature: Signature | None = None
 
 
 class Keyed(NamedTuple):
@@ -61,8 +66,22 @@ def find(headers: Headers, query: bytes) -> Found | None:
     """
     places = _places(headers)
     if places or (_WORD in query and _IN_QUERY.search(query.decode("latin-1"))):
-        return Found(headers, query, places)
+        return _found(headers, query, places)
     return None
+
+
+def _found(headers: Headers, query: bytes, places: list[int]) -> Found:
+    """Return a request's references, with those of its signature apart from the others."""
+    made = {at: signature_of(*headers[at]) for at in places}
+    signature = next(filter(None, made.values()), None)
+    if signature is not None:
+        token = reference(signature.secret).encode()
+        places = [
+            at
+            for at in places
+            if made[at] is None and (headers[at][0].lower(), headers[at][1]) != (TOKEN, token)
+        ]
+    return Found(headers, query, places, signature)
 
 
 def _places(headers: Headers) -> list[int]:
@@ -79,9 +98,15 @@ def references(found: Found) -> list[str]:
     """Return the names of the secrets that a request refers to, each once.
 
     Raises:
-        UsageError: A reference without a well-formed name.
+        UsageError: A reference without a well-formed name, or in a URL that is signed with it.
     """
-    return list(dict.fromkeys(_all_references(found)))
+    if _PRESIGNED in found.query.lower():
+        raise UsageError(
+            "a URL cannot be signed with a reference: it would be a key for whoever has it",
+            hint="send the request itself",
+        )
+    signers = [] if found.signature is None else [found.signature.secret]
+    return list(dict.fromkeys([*signers, *_all_references(found)]))
 
 
 def _all_references(found: Found) -> list[str]:
@@ -107,6 +132,8 @@ def _names(value: bytes) -> list[str]:
 def swap(target: Target, found: Found, leases: Mapping[str, Held]) -> Keyed:
     """Return a request's headers and query with the keys in the place of the references.
 
+    A signature for AWS is left as it is.
+
     Args:
         target: Where the request goes.
         found: Where the references are.
@@ -118,6 +145,7 @@ def swap(target: Target, found: Found, leases: Mapping[str, Held]) -> Keyed:
     """
     for name, held in leases.items():
         check_host(name, held.hosts, target)
+        _check_signing(held, found)
         if held.delivery != PLAIN:
             found = _delivered(found, held)
 
@@ -131,10 +159,29 @@ def swap(target: Target, found: Found, leases: Mapping[str, Held]) -> Keyed:
     return Keyed(headers, _in_query(found.query, key_of))
 
 
+def _check_signing(held: Held, found: Found) -> None:
+    """Let what signs do nothing but that, and nothing else sign: what signs holds a secret key.
+
+    Raises:
+        UsageError: It is not so.
+    """
+    signs = found.signature is not None and found.signature.secret == held.name
+    if held.delivery.signs and (not signs or held.name in _all_references(found)):
+        raise UsageError(
+            f"{held.name} signs requests to AWS (Signature Version 4), and stands in none",
+            hint="its reference belongs in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+        )
+    if signs and not held.delivery.signs:
+        raise UsageError(
+            f"{held.name} is no credentials of AWS, and cannot sign a request",
+            hint='name a secret with `engine = "sts"` in AWS_ACCESS_KEY_ID',
+        )
+
+
 def _delivered(found: Found, held: Held) -> Found:
     """Return a request in which the reference to a secret stands where its key is to stand."""
     headers = arranged(found.headers, held.name, held.delivery)
-    moved = Found(headers, found.query, _places(headers))
+    moved = _found(headers, found.query, _places(headers))
     if held.delivery.bearer and _all_references(moved).count(held.name) > 1:
         raise UsageError(
             f"{held.name} goes into the Authorization header, and stands elsewhere in the request",

@@ -282,3 +282,47 @@ def test_a_backend_that_waits_for_what_it_logs_in_with(
     cli.daemon({**WELL, "backend.list": {"backends": [row], "next": None}})
     found = look(cli, 0)["backend corp"]
     assert (found.state, found.detail, found.hint) == (verdict, detail, hint)
+
+
+SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+IN_CLEAR = f"aws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = {SECRET}\n"
+
+
+@pytest.mark.usefixtures("python3")
+def test_access_keys_of_aws_in_clear(cli: CommandLine) -> None:
+    aws = cli.home / ".aws"
+    aws.mkdir()
+    dying = f"[dying]\n{IN_CLEAR}aws_session_token = t\n"
+    (aws / "credentials").write_text(f"[default]\n{IN_CLEAR}[b]\n{IN_CLEAR}{dying}")
+    (aws / "config").write_text("[profile plain]\nregion = eu-central-1\n")
+    found = look(cli, 0)["aws"]
+    assert found.state == "warn"
+    assert found.detail.endswith(
+        ".aws/credentials holds an access key in clear, of profile b, default"
+    )
+    assert "docs/aws.md" in found.hint
+    shown = cli.run("doctor", env={"AWS_SECRET_ACCESS_KEY": SECRET}).stdout
+    assert "real keys in AWS_SECRET_ACCESS_KEY" in shown
+    assert SECRET not in shown
+    (aws / "credentials").unlink()
+    assert look(cli, 0)["aws"].state == "ok"
+    other = cli.home / "other"
+    other.write_text(f"[profile dev]\n{IN_CLEAR}")
+    found = of_aws(cli, AWS_CONFIG_FILE=str(other))
+    assert (found.state, "of profile dev" in found.detail) == ("warn", True)
+
+
+def of_aws(cli: CommandLine, **env: str) -> Check:
+    """Return what is found of AWS in another environment."""
+    found = json.loads(cli.run("doctor", "--json", env=env).stdout)
+    (row,) = [each for each in found if each["name"] == "aws"]
+    return Check(**row)
+
+
+@pytest.mark.usefixtures("python3")
+def test_a_file_of_aws_that_is_none_is_not_repeated(cli: CommandLine) -> None:
+    (cli.home / ".aws").mkdir()
+    (cli.home / ".aws" / "credentials").write_text(f"{SECRET}\n")
+    found = look(cli, 1)["aws"]
+    assert found.state == "fail"
+    assert SECRET not in found.detail

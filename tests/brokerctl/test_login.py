@@ -12,7 +12,13 @@ import psutil
 import pytest
 
 from brokerctl.login import success
-from brokershim.errors import IdentityUnavailable, LoginRefused, LoginUnderWay, ServerDown
+from brokershim.errors import (
+    IdentityUnavailable,
+    LoginRefused,
+    LoginUnderWay,
+    ServerDown,
+    UsageError,
+)
 from tests.brokerctl.conftest import CommandLine
 from tests.brokerctl.fake_daemon import FakeDaemon
 from tests.brokerctl.test_completion import bash
@@ -206,6 +212,55 @@ def test_a_code_for_another_device(
     assert "WDJB-MJHT" in shell.seen
     assert fake.params("login.begin") == [{"identity": "work", "mode": "device"}]
     assert not opened.exists()
+
+
+def test_a_code_that_the_browser_shows_is_opened_and_compared(
+    cli: CommandLine, fake: FakeDaemon, opened: Path
+) -> None:
+    fake.answers["login.begin"] = BY_CODE
+    shell = cli.terminal("login", "work")
+    assert shell.end() == 0
+    assert "Your browser opens" in shell.seen
+    assert "see that the page shows this code:\r\n  WDJB-MJHT" in shell.seen
+    assert said(opened)[0] == BY_CODE["url"]
+    assert fake.params("login.begin") == [{"identity": "work", "mode": "browser"}]
+
+
+def test_what_a_login_asks_for_is_typed_unseen(
+    cli: CommandLine, fake: FakeDaemon, opened: Path
+) -> None:
+    answers: list[Any] = [UsageError("that is no code of six digits"), {}]
+
+    def answer(_: dict[str, Any]) -> dict[str, Any]:
+        found = answers.pop(0)
+        if isinstance(found, UsageError):
+            raise found
+        return dict(found)
+
+    fake.answers |= {
+        "login.begin": {**BEGUN, "url": "", "asks": "MFA code"},
+        "login.answer": answer,
+    }
+    shell = cli.terminal("login", "work")
+    shell.expect("MFA code: ")
+    shell.type("12345\n")
+    shell.expect("that is no code of six digits\r\nMFA code: ")
+    shell.type("123456\n")
+    assert shell.end() == 0
+    assert "logged in to work as alice" in shell.seen
+    assert "12345" not in shell.seen
+    typed = [each["value"] for each in fake.params("login.answer")]
+    assert typed == ["12345", "123456"]
+    assert not opened.exists()
+
+
+def test_nothing_typed_gives_the_login_up(cli: CommandLine, fake: FakeDaemon) -> None:
+    fake.answers["login.begin"] = {**BEGUN, "url": "", "asks": "MFA code"}
+    shell = cli.terminal("login", "work")
+    shell.expect("MFA code: ")
+    shell.type("\x04")
+    assert shell.end() == 2
+    assert fake.params("login.answer") == []
 
 
 def no_device(params: dict[str, Any]) -> dict[str, Any]:

@@ -50,6 +50,23 @@ def test_the_daemon_of_a_job_gets_what_it_asks_with_and_nothing_else(
     assert environment({**environ, **NOT_NEEDED}) == environ
 
 
+def test_the_daemon_in_a_container_of_aws_gets_what_names_its_role_and_no_keys() -> None:
+    task = {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/v2/credentials/1"}
+    pod = {
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://169.254.170.23/v1/credentials",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "/var/run/secrets/token",
+    }
+    others = {
+        "AWS_ACCESS_KEY_ID": "AKIA",
+        "AWS_SECRET_ACCESS_KEY": "k",
+        "AWS_SESSION_TOKEN": "t",
+        "AWS_ENDPOINT_URL": "https://evil.example",
+        "AWS_PROFILE": "prod",
+    }
+    for container in (task, pod):
+        assert environment({**container, **others, **NOT_NEEDED}) == container
+
+
 def test_outside_a_job_the_daemon_gets_none_of_it() -> None:
     outside = {**GITHUB, **BUILDKITE, "MY_ID_TOKEN": "t"}
     for ci in CIS:

@@ -16,8 +16,12 @@ _BETA = {"anthropic-beta": "oauth-2025-04-20"}
 @pytest.mark.parametrize(
     ("delivery", "expected"),
     [
-        (Delivery(), {"bearer": False, "headers": {}}),
-        (Delivery(bearer=True, headers=_BETA), {"bearer": True, "headers": _BETA}),
+        (Delivery(), {"bearer": False, "headers": {}, "signs": False}),
+        (
+            Delivery(bearer=True, headers=_BETA),
+            {"bearer": True, "headers": _BETA, "signs": False},
+        ),
+        (Delivery(signs=True), {"bearer": False, "headers": {}, "signs": True}),
     ],
 )
 @in_a_loop

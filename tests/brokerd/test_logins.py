@@ -23,6 +23,7 @@ from brokershim.errors import (
     LoginUnderWay,
     NotFound,
     ServerDown,
+    UsageError,
 )
 from tests.support.identities import CODE, READY, URL, FolderIdentity, FolderLogin
 from tests.support.serving import in_a_loop, until
@@ -286,3 +287,26 @@ async def test_no_login_whose_end_nobody_asks_for_complains_of_it(
         logins.closed(_MINE)
 
     assert caplog.text == ""
+
+
+@in_a_loop
+async def test_what_a_person_types_reaches_the_login_that_asks(tmp_path: Path) -> None:
+    work = FolderIdentity("work", tmp_path)
+    work.file("asks").write_text("the number")
+    async with _running() as (logins, _audit):
+        number = await _begin(logins, work)
+        with pytest.raises(NotFound):
+            logins.answer(number, _OTHERS, "123456")
+        with pytest.raises(UsageError, match="no number"):
+            logins.answer(number, _MINE, "abc")
+        assert await logins.wait(number, _MINE, 0) is None
+        logins.answer(number, _MINE, "123456")
+        assert await logins.wait(number, _MINE, 5) == READY
+
+
+@in_a_loop
+async def test_a_login_in_a_browser_takes_nothing_that_is_typed(tmp_path: Path) -> None:
+    async with _running() as (logins, _audit):
+        number = await _begin(logins, FolderIdentity("work", tmp_path))
+        with pytest.raises(UsageError, match="asks for nothing"):
+            logins.answer(number, _MINE, "123456")

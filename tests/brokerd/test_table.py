@@ -87,3 +87,15 @@ def test_a_key_that_must_not_stand_there_says_what_to_do_instead() -> None:
         table(client_secret="hidden").refuse("client_secret", "register a public client")
     assert refused.value.hint == "register a public client"
     assert "hidden" not in refused.value.message
+
+
+def test_a_document_is_read_in_its_shortest_form() -> None:
+    text = '{\n  "Statement": ["é", 1],\n  "a": {}\n}\n'
+    assert table(policy=text).document("policy") == '{"Statement":["\\u00e9",1],"a":{}}'
+    assert table().document("policy") is None
+
+
+@pytest.mark.parametrize("text", ["[]", "{", "", 3, {"a": 1}, "[" * 100_000, "{} {}"])
+def test_what_is_no_document_is_refused_and_not_shown(text: Any) -> None:
+    with pytest.raises(ConfigError, match="policy is not a text that is a JSON object"):
+        table(policy=text).document("policy")

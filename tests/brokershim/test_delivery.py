@@ -20,6 +20,8 @@ REFERENCE = b"brokerref:a/b"
         (None, PLAIN),
         ({"bearer": False, "headers": {}}, PLAIN),
         ({"bearer": True, "headers": {}}, BEARER),
+        ({"bearer": False, "headers": {}, "signs": True}, Delivery(signs=True)),
+        ({"bearer": False, "headers": {}, "signs": False}, PLAIN),
         (
             {"bearer": False, "headers": {"a-b": "x, y", "c": "z"}},
             Delivery(False, ((b"a-b", b"x, y"), (b"c", b"z"))),
@@ -46,6 +48,7 @@ def test_delivery_is_read(stated: Any, expected: Delivery) -> None:
         {"bearer": True, "headers": None},
         {"bearer": True, "headers": {"a": 1}},
         {"bearer": True, "headers": {"a": ["b"]}},
+        {"bearer": False, "headers": {}, "signs": 1},
     ],
 )
 def test_delivery_of_another_shape_is_refused(stated: Any) -> None:

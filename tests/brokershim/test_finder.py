@@ -240,3 +240,14 @@ def test_alias_of_httpx2_is_patched_as_what_it_is() -> None:
         [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True
     )
     assert done.stdout == "True True\nFalse\n"
+
+
+def test_botocore_is_patched_once_it_can_send(folder: Path) -> None:
+    code = """
+    brokershim.install()
+    import botocore
+    print([name for name in sys.modules if name.startswith("brokershim.")])
+    import botocore.httpsession
+    print(hasattr(botocore.httpsession.URLLib3Session.send, "__wrapped__"))
+    """
+    assert run(folder, code) == ["['brokershim.finder']", "True"]

@@ -14,6 +14,7 @@ from brokerd.model import BoundedBy
 from brokerd.table import Table
 from brokershim.errors import BackendRefused
 from tests.contract.backend import BackendContract, Given
+from tests.support.backends import WHOM
 from tests.support.vault import Server
 from tests.support.vaulted import ENDING, HOSTS, vaulted
 
@@ -116,7 +117,7 @@ class TestDynamic(BackendContract):
         assert mints(backend)
         risk, before = backend.prepare(NAME), backend.generation()
         assert risk is not None
-        made = backend.make(NAME, risk)
+        made = backend.make(NAME, risk, WHOM)
         assert made.upstream is not None
         backend.revoke(made.upstream)
         assert hash(backend.generation()) == hash(before)

@@ -30,7 +30,7 @@ from brokerd.ending import Endings, Reason
 from brokerd.journal import Journal
 from brokerd.leases import Lease, LeaseTable
 from brokerd.minting import Minting
-from brokerd.model import BoundedBy, Credential, Secret
+from brokerd.model import BoundedBy, Credential, Secret, Whom
 from brokerd.refusals import Refusals
 from brokerd.revisions import Revisions
 from brokerd.upstream import Upstream
@@ -40,6 +40,7 @@ from brokershim.errors import (
     BrokerError,
     ServerDown,
 )
+from tests.support.backends import WHOM
 from tests.support.cache import Audit
 from tests.support.serving import settle
 
@@ -118,8 +119,9 @@ class _Backend:
             self.server.logins.add(self.login)
         return self.login
 
-    def make(self, name: str, risk: str) -> Credential:
+    def make(self, name: str, risk: str | None, whom: Whom) -> Credential:
         assert name
+        assert whom == WHOM
         if risk != self.login or risk not in self.server.logins:
             raise BackendUnavailable("it has just ended", details={"sent": False})
         upstream = f"key-{self.server.number()}"
@@ -200,7 +202,7 @@ class _Daemon:
 
     async def make(self) -> None:
         try:
-            secret, made = await self.minting.make("a")
+            secret, made = await self.minting.make("a", WHOM)
         except BrokerError:
             return
         assert made.upstream is not None

@@ -23,6 +23,7 @@ from brokerd.backends.vault.servers import Servers
 from brokerd.backends.vault.session import Session
 from brokerd.roundtrip import Answer
 from brokershim.errors import BrokerError
+from tests.support.backends import WHOM
 from tests.support.vaulted import read
 
 _TOKEN = "hvs.CAESIJ0123456789abcdefgh"
@@ -99,7 +100,7 @@ def _acts(backend: VaultBackend, vault: Vault) -> list[Callable[[], object]]:
         lambda: backend.fetch("a/static"),
         lambda: backend.newest("a/static"),
         lambda: backend.prepare("a/made"),
-        lambda: backend.make("a/made", "accessor/a"),
+        lambda: backend.make("a/made", "accessor/a", WHOM),
         lambda: backend.renew(f"lease/{_LEASE}", 60),
         lambda: backend.revoke(f"lease/{_LEASE}"),
         lambda: backend.revoke("accessor/of-somebody"),

@@ -159,6 +159,8 @@ _METHODS = {
     "secret.show": "name",
     "secret.remove": "name",
     "secret.rollback": "name version",
+    "secret.rotate": "name",
+    "secret.rotation": "name version",
     "store.unlock": "create",
     "daemon.status": "",
     "audit.head": "",

@@ -176,6 +176,7 @@ def test_claim_32_nobody_finishes_or_ends_a_login_who_does_not_know_its_address(
     assert get(honest, Host="rebound.example") == 421
     assert get(honest, "POST") == 405
     assert isinstance(refused(stranger, "login.wait", login=login, seconds=0), NotFound)
+    assert isinstance(refused(stranger, "login.answer", login=login, value="1"), NotFound)
     assert isinstance(refused(stranger, "login.cancel", login=login), NotFound)
     assert refused(stranger, "login.begin", identity="work", mode="browser").kind == (
         "denied.login_under_way"

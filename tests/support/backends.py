@@ -7,10 +7,11 @@ import threading
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
-from brokerd.model import BoundedBy, Credential, Delivery, Secret
+from brokerd.model import BoundedBy, Credential, Delivery, Secret, Whom
 from brokershim.errors import BackendRefused, BrokerError, NotFound, SecretNotFound
 
 _SECONDS = 10.0
+WHOM = Whom("5e551011", 4711, "/usr/bin/python3", "/home/me/app")
 
 
 @dataclass
@@ -61,6 +62,7 @@ class FakeBackend:
     gate: threading.Event = field(default_factory=threading.Event)
     reading: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     fetches: int = 0
+    makers: list[Whom] = field(default_factory=list)
     refusals: int = 0
     prepared: int = 0
     looks: int = 0
@@ -136,9 +138,10 @@ class FakeBackend:
         self.prepared += 1
         return self.risk
 
-    def make(self, name: str, risk: str) -> Credential:
+    def make(self, name: str, risk: str | None, whom: Whom) -> Credential:
         """Return a key that what it was prepared for ends."""
         assert risk == self.risk
+        self.makers.append(whom)
         return self.fetch(name)
 
     def renew(self, upstream: str, seconds: float) -> float:

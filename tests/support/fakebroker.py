@@ -27,6 +27,7 @@ class Entry:
     floor: float = 5.0
     bearer: bool = False
     headers: dict[str, str] = field(default_factory=dict)
+    signs: bool = False
 
 
 class FakeBroker:
@@ -179,7 +180,11 @@ class FakeBroker:
             "value": entry.value,
             "hosts": entry.hosts,
             "bounded_by": "broker",
-            "delivery": {"bearer": entry.bearer, "headers": entry.headers},
+            "delivery": {
+                "bearer": entry.bearer,
+                "headers": entry.headers,
+                "signs": entry.signs,
+            },
         }
 
     def _lease_renew(self, lease: str) -> dict[str, Any]:

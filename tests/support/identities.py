@@ -2,7 +2,8 @@
 
 ``NAME.state`` holds how it stands, as JSON; without it, it needs a login. ``NAME.answer`` ends a
 login: ``yes``, or why not. ``NAME.no-device`` and ``NAME.down`` say what the provider cannot do,
-``NAME.slow`` that it does not answer in time, ``NAME.changed`` that it became of no use,
+``NAME.asks`` which number a person types for it here, ``NAME.slow`` that it does not answer in
+time, ``NAME.changed`` that it became of no use,
 ``NAME.state-fails`` that nobody can say how it stands, ``NAME.keyring-hangs`` that nothing can be
 forgotten; a logout goes on once there is no ``NAME.busy`` any more.
 It is of the kind ``folder`` in the daemon that `tests.support.identity_daemon` runs.
@@ -83,6 +84,8 @@ class FolderIdentity:
             raise ServerDown("id.example cannot be reached")
         if mode == "device" and self.file("no-device").exists():
             raise IdentityUnavailable("the provider offers no code for another device")
+        if self.file("asks").exists():
+            return TypedLogin(self, mode)
         return FolderLogin(self, mode)
 
     def logout(self) -> None:
@@ -128,6 +131,20 @@ class FolderLogin:
 
     def cancel(self) -> None:
         self._cancelled.set()
+
+
+class TypedLogin(FolderLogin):
+    """One for which a person types a number."""
+
+    def __init__(self, identity: FolderIdentity, mode: Mode) -> None:
+        super().__init__(identity, mode)
+        self.url, self.user_code = "", None
+        self.asks = identity.file("asks").read_text()
+
+    def answer(self, value: str) -> None:
+        if not value.isdecimal():
+            raise UsageError("that is no number")
+        self._identity.answer("yes")
 
 
 class MachineIdentity:

@@ -97,8 +97,8 @@ def minting_backend(path: str, step: Callable[[str], None]) -> Any:
             del name
             return login
 
-        def make(self, name: str, risk: str) -> Credential:
-            del risk  # there is only this one login
+        def make(self, name: str, risk: str | None, whom: Any) -> Credential:
+            del risk, whom  # there is only this one login
             return self.fetch(name)
 
         def renew(self, upstream: str, seconds: float) -> float:

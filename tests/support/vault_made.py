@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from brokerd.backends.vault.backend import VaultBackend
+from tests.support.backends import WHOM
 from tests.support.daemon import wait_until
 from tests.support.vault import Server
 from tests.support.vaulted import ENDING, Vaulted, vaulted
@@ -54,4 +55,4 @@ def ends(server: Server, mount: str, upstream: str | None) -> None:
 def key(backend: VaultBackend) -> Any:
     """Have a key made, as the daemon does."""
     risk = backend.prepare(NAME)
-    return backend.fetch(NAME) if risk is None else backend.make(NAME, risk)
+    return backend.fetch(NAME) if risk is None else backend.make(NAME, risk, WHOM)

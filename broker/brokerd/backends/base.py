@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Protocol, TypeGuard
 
-from brokerd.model import Credential, Secret
+from brokerd.model import Credential, Secret, Whom
 
 
 class Backend(Protocol):
@@ -93,17 +93,21 @@ class MintingBackend(Backend, Protocol):
         answer comes leaves behind what nobody knows of.
 
         Returns:
-            What `revoke` takes; None where nothing but time would end it.
+            What `revoke` takes; None where nothing but time ends what it makes.
 
         Raises:
             As `fetch`.
         """
         ...
 
-    def make(self, name: str, risk: str) -> Credential:
-        """Fetch a key, made so that what `prepare` said does end it, or not at all.
+    def make(self, name: str, risk: str | None, whom: Whom) -> Credential:
+        """Return a key that nobody had before.
 
-        Between the two there may have been another login, which that would not end.
+        Args:
+            name: The secret's name.
+            risk: What `prepare` returned: it is made so that this ends it, or not at all. Between
+                the two there may have been another login, which that would not end.
+            whom: Whom it is for.
 
         Raises:
             As `fetch`.
@@ -138,6 +142,28 @@ class WatchedBackend(Backend, Protocol):
 
         Raises:
             As `fetch`.
+        """
+        ...
+
+
+class RotatedBackend(Backend, Protocol):
+    """One that can be asked to replace a secret's key by another."""
+
+    def rotate(self, name: str) -> str:
+        """Ask for a newer key; return the version that it will have.
+
+        Raises:
+            BackendRefused: It may not be asked for, or nothing there rotates that secret.
+            BrokerError: As `fetch`.
+        """
+        ...
+
+    def has_rotated(self, name: str, version: str) -> bool:
+        """Return whether that version is the one that `fetch` brings now.
+
+        Raises:
+            BackendRefused: The rotation has failed, and is over.
+            BrokerError: As `fetch`.
         """
         ...
 
@@ -178,6 +204,11 @@ def generation_of(backend: Backend) -> Hashable:
 def is_watched(backend: Backend) -> TypeGuard[WatchedBackend]:
     """Return whether it is a `WatchedBackend`."""
     return hasattr(backend, "newest")
+
+
+def rotates(backend: Backend) -> TypeGuard[RotatedBackend]:
+    """Return whether it is a `RotatedBackend`."""
+    return hasattr(backend, "has_rotated")
 
 
 def is_tended(backend: Backend) -> TypeGuard[TendedBackend]:

@@ -4,13 +4,42 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from brokerd.model import Secret
+from brokerd.model import BoundedBy, Secret
+from brokerd.providers import PROVIDERS
 from brokerd.store.hosts import normalise
 from brokerd.table import Table
 from brokershim.errors import ConfigError, UsageError
 
 MAX_TTL = 900.0
 """Seconds that a lease lasts where nothing else is said, as with the embedded store."""
+
+
+def secret_of(
+    table: Table, name: str, backend: str, bounded_by: BoundedBy, hosts: tuple[str, ...] = ()
+) -> Secret:
+    """Return the description of a secret whose provider may be any that is known.
+
+    Args:
+        table: ``[secret."NAME"]``.
+        name: The secret's name; its first part presets the provider.
+        backend: The configured name of its backend.
+        bounded_by: What ends a lease of it.
+        hosts: Where its key goes where neither the table nor a provider says so.
+
+    Raises:
+        ConfigError: As `described`, and where no such provider is known.
+    """
+    provider = _provider(table, name)
+    common = Secret(
+        name="",
+        provider=provider,
+        hosts=(PROVIDERS[provider].hosts if provider else ()) or hosts,
+        backend=backend,
+        max_ttl=MAX_TTL,
+        version="",
+        bounded_by=bounded_by,
+    )
+    return described(table, common, name)
 
 
 def described(table: Table, common: Secret, name: str) -> Secret:
@@ -30,6 +59,16 @@ def described(table: Table, common: Secret, name: str) -> Secret:
         hosts=hosts_of(table, common.hosts),
         max_ttl=table.seconds("max_ttl") or common.max_ttl,
     )
+
+
+def _provider(table: Table, name: str) -> str:
+    given = table.optional_text("provider")
+    if given is None:
+        first = name.partition("/")[0]
+        return first if first in PROVIDERS else ""
+    if given not in PROVIDERS:
+        raise table.error("provider is none that is known: leave it out, and name hosts")
+    return given
 
 
 def hosts_of(table: Table, otherwise: tuple[str, ...]) -> tuple[str, ...]:

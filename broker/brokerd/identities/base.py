@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeGuard
 
 Mode = Literal["browser", "device"]
 
@@ -96,8 +96,8 @@ class Login(Protocol):
     """One login that is under way.
 
     Attributes:
-        url: Where a person goes on, in a browser.
-        user_code: What is typed there (RFC 8628, section 3.2); None where nothing is.
+        url: Where a person goes on, in a browser; empty where they do not.
+        user_code: What is typed or confirmed there (RFC 8628, section 3.2); None where nothing is.
         seconds: How long it may take.
     """
 
@@ -119,6 +119,29 @@ class Login(Protocol):
     def cancel(self) -> None:
         """Give it up; `run` then raises `LoginRefused`. Does nothing once it is over."""
         ...
+
+
+class AskingLogin(Login, Protocol):
+    """One that goes on once a person has typed something where they began it.
+
+    Attributes:
+        asks: What that is, in words for a prompt, such as ``MFA code of arn:…``.
+    """
+
+    asks: str
+
+    def answer(self, value: str) -> None:
+        """Go on with what the person typed; only the first is taken. Does not block.
+
+        Raises:
+            UsageError: It is no such thing; another may be typed.
+        """
+        ...
+
+
+def is_asking(login: Login) -> TypeGuard[AskingLogin]:
+    """Return whether it is an `AskingLogin`."""
+    return hasattr(login, "asks")
 
 
 class PersonalAccount(Account, Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
-from brokerd.identities.base import Mode, PersonalAccount, Standing
+from brokerd.identities.base import Mode, PersonalAccount, Standing, is_asking
 from brokerd.service.paging import page
 from brokerd.service.parts import Caller, Parts
 from brokerd.standings import is_personal
@@ -48,6 +48,7 @@ class Identifying:
             "login": number,
             "url": login.url,
             "user_code": login.user_code,
+            "asks": login.asks if is_asking(login) else None,
             "seconds": login.seconds,
         }
 
@@ -57,6 +58,11 @@ class Identifying:
             raise InvalidParams(f"seconds is not between 0 and {_LONGEST_WAIT:.0f}")
         standing = await self._parts.logins.wait(login, caller.number, seconds)
         return {"done": False} if standing is None else {"done": True, **facts(standing)}
+
+    async def answer(self, caller: Caller, *, login: str, value: str) -> dict[str, Any]:
+        """Take what the person typed for a login that this connection began."""
+        self._parts.logins.answer(login, caller.number, value)
+        return {}
 
     async def cancel(self, caller: Caller, *, login: str) -> dict[str, Any]:
         """Give up a login that this connection began."""

@@ -10,7 +10,7 @@ from typing import Any
 from brokerd.ending import Reason
 from brokerd.header import header_text
 from brokerd.leases import Lease
-from brokerd.model import Credential, Secret
+from brokerd.model import Credential, Secret, Whom
 from brokerd.naming import check_name
 from brokerd.policy import Policy
 from brokerd.service.parts import Caller, Parts
@@ -57,8 +57,7 @@ class Leasing:
         limit, policy = self._terms.granted(session, name), parts.policy.last_read
         if parts.leases.held_by(caller.number) >= MAX_LEASES:
             raise LimitExceeded(f"this connection holds {MAX_LEASES} leases already")
-        source = parts.minting.make if parts.minting.makes(name) else parts.credentials.get
-        secret, credential = await source(name)
+        secret, credential = await self._had(caller, session, name)
         lease = self._lease(caller, session, secret, credential, limit)
         # From here on the lease can be revoked, and is, should any step below fail. Nothing waits
         # between the key's coming and this, so that none is made without its lease.
@@ -92,6 +91,14 @@ class Leasing:
         self._terms.still_live(caller, lease)
         if not self._terms.lives_on(lease):
             raise BackendUnavailable("the key is about to expire", hint="try again in a moment")
+
+    async def _had(self, caller: Caller, session: Session, name: str) -> tuple[Secret, Credential]:
+        """Return a key: the one that all leases share, or one that is made for this."""
+        parts, launch = self._parts, session.launch
+        if not parts.minting.makes(name):
+            return await parts.credentials.get(name)
+        whom = Whom(session.id, caller.peer.pid, launch.program, launch.project or "")
+        return await parts.minting.make(name, whom)
 
     async def renew(self, caller: Caller, *, lease: str) -> dict[str, Any]:
         """Give a lease more time, on the same conditions under which it was given."""
@@ -195,5 +202,6 @@ def _given(lease: Lease, secret: Secret, value: str, times: Mapping[str, Any]) -
         "delivery": {
             "bearer": secret.delivery.bearer,
             "headers": dict(secret.delivery.headers),
+            "signs": secret.delivery.signs,
         },
     }

@@ -16,6 +16,7 @@ from brokerd.policy import Asker, Trust
 from brokerd.service.paging import number_of, page
 from brokerd.service.parts import Caller, Parts
 from brokerd.sessions import Launch, Session
+from brokerd.signing import completed
 from brokershim.errors import (
     ApprovalRequired,
     AuditUnavailable,
@@ -61,8 +62,9 @@ class Opening:
         projects.check_env(env)
         if not 0 < len(wanted) <= projects.MAX_VARIABLES:
             raise UsageError(f"name between 1 and {projects.MAX_VARIABLES} secrets")
-        for name in sorted(set(wanted.values())):
-            await self._parts.credentials.describe(name)
+        names = sorted(set(wanted.values()))
+        described = [await self._parts.credentials.describe(name) for name in names]
+        wanted = completed(wanted, {each.name for each in described if each.delivery.signs})
         account_of = self._parts.config_file.settings.account_of
         accounts = filter(None, map(account_of, wanted.values()))
         logins = await self._parts.standings.needing_login(accounts)

@@ -25,6 +25,7 @@ from brokerd.sessions import SessionTable
 from brokerd.standings import Standings
 from brokerd.store import Store
 from brokerd.upstream import Upstream
+from brokerd.watching import Watching
 
 
 class Caller(Protocol):
@@ -47,6 +48,7 @@ class Parts:
         asking: Asks the backends.
         backends: Where keys come from, by name.
         breakers: How those of them fare that ask a server, by name.
+        watching: Finds newer keys, and is told of them.
         config_file: What the daemon is configured with.
     """
 
@@ -60,6 +62,7 @@ class Parts:
     minting: Minting
     endings: Endings
     upstream: Upstream
+    watching: Watching
     audit: GroupCommit
     audit_log: AuditLog
     refusals: Refusals

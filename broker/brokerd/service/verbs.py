@@ -20,6 +20,7 @@ from brokerd.service.leasing import Leasing
 from brokerd.service.opening import Opening
 from brokerd.service.parts import Caller, Parts
 from brokerd.service.revoking import Revoking
+from brokerd.service.rotating import Rotating
 from brokerd.service.storing import Storing
 from brokerd.service.trusting import Trusting
 from brokershim.errors import InvalidParams, UnknownMethod
@@ -47,7 +48,7 @@ class Verbs:
     def __init__(self, parts: Parts, facts: Facts, opening: Opening) -> None:
         control, identifying, leasing = Control(parts, facts), Identifying(parts), Leasing(parts)
         revoking, storing, trusting = Revoking(parts), Storing(parts), Trusting(parts)
-        backing = Backing(parts)
+        backing, rotating = Backing(parts), Rotating(parts)
         verbs: dict[str, _Verb] = {
             "daemon.status": control.status,
             "daemon.stop": control.stop,
@@ -59,6 +60,7 @@ class Verbs:
             "identity.logout": identifying.logout,
             "login.begin": identifying.begin,
             "login.wait": identifying.wait,
+            "login.answer": identifying.answer,
             "login.cancel": identifying.cancel,
             "lease.acquire": leasing.acquire,
             "lease.renew": leasing.renew,
@@ -76,6 +78,8 @@ class Verbs:
             "secret.show": storing.show,
             "secret.remove": storing.remove,
             "secret.rollback": storing.rollback,
+            "secret.rotate": rotating.rotate,
+            "secret.rotation": rotating.rotation,
             "store.unlock": storing.unlock,
             "store.lock": storing.lock,
         }

@@ -8,7 +8,7 @@ import click
 
 from brokerctl import output
 from brokerctl.autostart import running
-from brokerctl.checks import daemon, files, here, interpreter, sources
+from brokerctl.checks import aws, daemon, files, here, interpreter, sources
 from brokerctl.checks.check import Check, guarded
 from brokerctl.options import json_option
 from brokershim.client import Client
@@ -51,6 +51,7 @@ def checks() -> list[Check]:
         *guarded("audit", lambda: files.audit(client)),
         *guarded("environment", lambda: here.environment(os.environ)),
         *guarded(".env", lambda: here.dotenv_file(os.getcwd())),
+        *guarded("aws", lambda: aws.files(os.environ)),
         *guarded("project", lambda: here.project_file(client)),
         *guarded("python3", lambda: interpreter.python(os.environ)),
     ]

@@ -12,28 +12,37 @@ from typing import Any
 
 from brokershim.scrub import Scrubber
 
-_PLAIN = (str, bytes, int, float, type(None))
+PLAIN = (str, bytes, int, float, type(None))
+"""What holds nothing but itself."""
 
 
 def cleaned(module: Any, error: Any, scrubber: Scrubber) -> Any:
-    """Return the exception to raise in an exception's place.
+    """Return the exception to raise in the place of one of httpx.
 
-    It is the same one, without its traceback and its causes and with its texts scrubbed. Where it
-    carries objects that might hold the key, it is a ``TransportError`` with its text. To be called
-    after the ``except`` block, not in it.
+    It is the one that `taken_apart` returns. Where it carries objects that might hold the key, it
+    is a ``TransportError`` with its text.
 
     Args:
         module: httpx or httpx2.
         error: What the transport raised. Ctrl-C and cancellation count: they have frames too.
         scrubber: Knows the keys that were sent.
     """
-    _take_apart(error, scrubber, sys.exc_info()[1])
+    taken_apart(error, scrubber)
     if isinstance(error, module.RequestError) or not isinstance(error, Exception):
         return error  # the client puts the app's own request into the former
-    if all(isinstance(part, _PLAIN) for part in (*error.args, *vars(error).values())):
+    if all(isinstance(part, PLAIN) for part in (*error.args, *vars(error).values())):
         return error
     text = scrubber.text(f"{type(error).__name__}: {error}")
     return module.TransportError(text)
+
+
+def taken_apart(error: Any, scrubber: Scrubber) -> Any:
+    """Return an exception without its traceback and its causes, and with its texts scrubbed.
+
+    To be called after the ``except`` block, not in it.
+    """
+    _take_apart(error, scrubber, sys.exc_info()[1])
+    return error
 
 
 def _take_apart(error: BaseException | None, scrubber: Scrubber, apps: object) -> None:

@@ -15,14 +15,13 @@ from brokershim.held import Held
 from brokershim.holder import Holder
 from brokershim.hooks import logs
 from brokershim.hooks.errors import cleaned
+from brokershim.hooks.rejected import refused_of, report
 from brokershim.hooks.requests import keyed, replayable
 from brokershim.hooks.responses import guarded, must_read, refusal, scrubbed
 from brokershim.hooks.route import check_route
 from brokershim.scrub import Scrubber
 from brokershim.swap import Found, references
 
-_UNAUTHORIZED = (401, 403)
-"""Answers that may mean that the key is no longer good."""
 T = TypeVar("T")
 
 
@@ -70,9 +69,10 @@ class SyncHop:
             names = references(self._found)
             leases = _get(holder, names)
             outcome = self._send(request, leases)
-            if getattr(outcome, "status_code", 0) not in _UNAUTHORIZED:
+            refused = refused_of(outcome, leases)
+            if not refused:
                 return outcome
-            _report(holder, leases, outcome.status_code)
+            report(holder, refused, outcome.status_code)
             if not replayable(module, request):
                 return outcome
             fresh = _get(holder, names)
@@ -122,9 +122,10 @@ class AsyncHop:
             names = references(self._found)
             leases = await _aget(holder, names)
             outcome = await self._send(request, leases)
-            if getattr(outcome, "status_code", 0) not in _UNAUTHORIZED:
+            refused = refused_of(outcome, leases)
+            if not refused:
                 return outcome
-            await _off_loop(functools.partial(_report, holder, leases, outcome.status_code))
+            await _off_loop(functools.partial(report, holder, refused, outcome.status_code))
             if not replayable(module, request):
                 return outcome
             fresh = await _aget(holder, names)
@@ -163,11 +164,6 @@ async def _aget(holder: Holder, names: Iterable[str]) -> dict[str, Held]:
     return found
 
 
-def _report(holder: Holder, leases: Mapping[str, Held], status: int) -> None:
-    for lease in leases.values():
-        holder.report(lease, status)
-
-
 def _differ(leases: Mapping[str, Held], fresh: Mapping[str, Held]) -> bool:
     """Return whether sending again could help: the same key would be refused again."""
     return any(fresh[name].value != lease.value for name, lease in leases.items())
@@ -176,7 +172,7 @@ def _differ(leases: Mapping[str, Held], fresh: Mapping[str, Held]) -> bool:
 def _scrubber(leases: Mapping[str, Held]) -> Scrubber:
     if len(leases) == 1:  # nearly always, and it costs nothing to use the lease's own
         return next(iter(leases.values())).scrubber
-    return Scrubber({lease.name: lease.value for lease in leases.values()})
+    return Scrubber({}, [lease.scrubber for lease in leases.values()])
 
 
 def _read(response: Any) -> None:

@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from brokershim.awskeys import keys_of
+from brokershim.delivery import Headers
 from brokershim.held import Held
 from brokershim.hosts import Target, check_host, name_in
-from brokershim.swap import Found, find, swap
+from brokershim.sigv4 import Message, payload_of, signed
+from brokershim.swap import Found, Keyed, find, swap
 
 _HOST = b"host"
 
@@ -37,11 +40,27 @@ def keyed(module: Any, request: Any, found: Found, leases: Mapping[str, Held]) -
     parts = swap(target, found, leases)
     copy: Any = object.__new__(request.__class__)
     copy.__dict__.update(request.__dict__)
-    copy.headers = module.Headers(parts.headers)
+    copy.headers = module.Headers(_signed(module, request, parts, found, leases))
     if parts.query is not found.query:
         copy.url = url.copy_with(query=parts.query)
     copy.extensions = {name: it for name, it in request.extensions.items() if name != "trace"}
     return copy
+
+
+def _signed(
+    module: Any, request: Any, parts: Keyed, found: Found, leases: Mapping[str, Held]
+) -> Headers:
+    """Return headers with the signature that they hold made anew, by real credentials."""
+    signature = found.signature
+    if signature is None:
+        return parts.headers
+    path = request.url.raw_path.partition(b"?")[0].decode("ascii")
+    whole = isinstance(request.stream, module.ByteStream)
+    payload = payload_of(parts.headers, request.content if whole else request.stream)
+    host = request.url.netloc
+    message = Message(request.method, path, parts.query, host, parts.headers, payload)
+    name = signature.secret
+    return signed(message, signature, keys_of(name, leases[name].value))
 
 
 def _other_names(request: Any, found: Found) -> Iterator[str]:

@@ -127,6 +127,24 @@ def test_a_login_by_browser(daemon: Daemon, client: Client, work: FolderIdentity
     assert (ended_event["subject"], ended_event["issuer"]) == ("alice", READY.issuer)
 
 
+def test_a_login_by_what_is_typed(daemon: Daemon, client: Client, work: FolderIdentity) -> None:
+    assert client.call("login.begin", identity="work", mode="device")["asks"] is None
+    client.close()
+    wait_until(lambda: len(daemon.world.events("identity.login_failed")) == 1)
+    work.file("asks").write_text("the number")
+    typing = daemon.client()
+    begun = typing.call("login.begin", identity="work", mode="browser")
+    assert (begun["url"], begun["user_code"], begun["asks"]) == ("", None, "the number")
+    with pytest.raises(UsageError, match="no number"):
+        typing.call("login.answer", login=begun["login"], value="x")
+    assert typing.call("login.answer", login=begun["login"], value="31415926535") == {}
+    assert typing.call("login.wait", login=begun["login"], seconds=20)["done"]
+    with pytest.raises(NotFound):
+        typing.call("login.answer", login=begun["login"], value="31415926535")
+    typing.close()
+    assert "31415926535" not in str(daemon.world.events())
+
+
 def test_a_login_by_code(client: Client) -> None:
     assert client.call("login.begin", identity="work", mode="device")["user_code"] == CODE
 

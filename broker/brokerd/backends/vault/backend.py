@@ -17,7 +17,7 @@ from brokerd.backends.vault.servers import servers
 from brokerd.backends.vault.session import Session
 from brokerd.backends.vault.terms import DynamicTerms, KvTerms, Terms
 from brokerd.identities.base import Identity, PersonalAccount
-from brokerd.model import Credential, Secret
+from brokerd.model import Credential, Secret, Whom
 from brokerd.table import Table
 from brokershim.errors import SecretNotFound, UsageError
 
@@ -102,8 +102,9 @@ class VaultBackend:
         """Return what ends all that is made from now on; raises as `DynamicSecrets.prepare`."""
         return self._dynamic.prepare() if self.makes(name) else None
 
-    def make(self, name: str, risk: str) -> Credential:
+    def make(self, name: str, risk: str | None, whom: Whom) -> Credential:
         """Return a key that nobody had before; raises as `DynamicSecrets.make`."""
+        del whom  # the server knows the daemon only
         return self._had(self._of(name), risk)
 
     def renew(self, upstream: str, seconds: float) -> float:

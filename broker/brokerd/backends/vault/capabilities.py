@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
-from brokerd.backends.vault.reply import part
+from brokerd.backends.reply import part
 from brokerd.washing import washed
 
 ROOT = "root"

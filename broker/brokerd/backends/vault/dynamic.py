@@ -12,10 +12,10 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
+from brokerd.backends.reply import number, part, text
 from brokerd.backends.vault.capabilities import allowed, lacking, rule
 from brokerd.backends.vault.client import hvac
 from brokerd.backends.vault.leaseid import lease_in
-from brokerd.backends.vault.reply import number, part, text
 from brokerd.backends.vault.session import Session
 from brokerd.backends.vault.terms import DynamicTerms, Scalar
 from brokerd.model import BoundedBy, Credential

@@ -8,10 +8,10 @@ from collections.abc import Callable, Hashable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
+from brokerd.backends.reply import number, part, text
 from brokerd.backends.vault.capabilities import allowed, lacking
 from brokerd.backends.vault.client import hvac
 from brokerd.backends.vault.mounts import Mounts
-from brokerd.backends.vault.reply import number, part, text
 from brokerd.backends.vault.session import Session
 from brokerd.backends.vault.terms import KvTerms
 from brokerd.model import BoundedBy, Credential

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from brokerd.backends.vault.reply import text
+from brokerd.backends.reply import text
 from brokerd.backends.vault.terms import DynamicTerms
 from brokershim.errors import BackendRefused, ServerDown
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-from brokerd.backends.vault.reply import part, text
+from brokerd.backends.reply import part, text
 from brokerd.backends.vault.session import Session
 from brokerd.washing import washed
 from brokershim.errors import SecretNotFound, ServerDown

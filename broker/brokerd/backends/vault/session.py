@@ -14,9 +14,9 @@ from collections.abc import Callable, Hashable
 from functools import partial
 from typing import Any, TypeVar
 
+from brokerd.backends.flight import Flight
 from brokerd.backends.vault.client import Vault, hvac
 from brokerd.backends.vault.faults import translated
-from brokerd.backends.vault.flight import Flight
 from brokerd.backends.vault.login.base import Method
 from brokerd.backends.vault.tokens import Held, Tokens
 from brokerd.backends.vault.upkeep import Upkeep, end_each, end_others

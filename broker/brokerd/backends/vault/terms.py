@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from brokerd.backends.terms import MAX_TTL, described
+from brokerd.backends.terms import secret_of
 from brokerd.model import BoundedBy, Secret
-from brokerd.providers import PROVIDERS
 from brokerd.table import Table
 from brokershim.errors import ConfigError
 
@@ -89,7 +88,7 @@ def read(table: Table, name: str, backend: str, max_staleness: float) -> Terms:
     """
     kind = table.choice("engine", ("kv", "dynamic"), "kv")
     bounded_by = BoundedBy.BROKER if kind == "kv" else BoundedBy.BACKEND
-    secret = _secret(table, name, backend, bounded_by)
+    secret = secret_of(table, name, backend, bounded_by)
     return _kv(table, secret, max_staleness) if kind == "kv" else _dynamic(table, secret)
 
 
@@ -124,30 +123,6 @@ def _dynamic(table: Table, secret: Secret) -> DynamicTerms:
         parameters=table.scalars("parameters"),
         field=table.text("field"),
     )
-
-
-def _secret(table: Table, name: str, backend: str, bounded_by: BoundedBy) -> Secret:
-    provider = _provider(table, name)
-    common = Secret(
-        name="",
-        provider=provider,
-        hosts=PROVIDERS[provider].hosts if provider else (),
-        backend=backend,
-        max_ttl=MAX_TTL,
-        version="",
-        bounded_by=bounded_by,
-    )
-    return described(table, common, name)
-
-
-def _provider(table: Table, name: str) -> str:
-    given = table.optional_text("provider")
-    if given is None:
-        first = name.partition("/")[0]
-        return first if first in PROVIDERS else ""
-    if given not in PROVIDERS:
-        raise table.error("provider is none that is known: leave it out, and name hosts")
-    return given
 
 
 def _path(table: Table, key: str) -> str:

@@ -15,6 +15,7 @@ from brokershim.errors import (
     ServerDown,
 )
 from tests.support import vault_made
+from tests.support.backends import WHOM
 from tests.support.daemon import wait_until
 from tests.support.postgres import Postgres, postgres
 from tests.support.vault import Server
@@ -76,7 +77,7 @@ class TestRenewable:
         risk = backend.prepare(NAME)
         assert risk
         with pytest.raises(BackendUnavailable, match="makes no key of gateway/app: ") as caught:
-            backend.make(NAME, risk)
+            backend.make(NAME, risk, WHOM)
         assert not isinstance(caught.value, ServerDown)
         assert caught.value.details["sent"] is False
         assert caught.value.__context__ is None

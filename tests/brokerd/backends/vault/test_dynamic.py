@@ -11,6 +11,7 @@ from brokershim.errors import (
     LeaseNotFound,
 )
 from tests.support import vault_made
+from tests.support.backends import WHOM
 from tests.support.vault import Server
 from tests.support.vault_made import NAME, RENEWING
 from tests.support.vaulted import ENDING
@@ -55,7 +56,7 @@ def test_what_prepare_says_ends_all_that_is_made(vault_server: Server, mount: st
     risk = parts.backend.prepare(NAME)
     assert risk
     assert risk == f"accessor/{parts.method.made[0]['accessor']}"
-    made, generation = parts.backend.make(NAME, risk), parts.backend.generation()
+    made, generation = parts.backend.make(NAME, risk, WHOM), parts.backend.generation()
     static = parts.backend.revision()
     parts.backend.revoke(risk)
     vault_made.ends(vault_server, mount, made.upstream)
@@ -71,7 +72,7 @@ def test_a_daemon_that_starts_ends_what_the_one_before_it_made(
     before, after = (vault_made.made(vault_server, mount).backend for _ in range(2))
     risk = before.prepare(NAME)
     assert risk
-    lost, known = before.make(NAME, risk), vault_made.key(after)
+    lost, known = before.make(NAME, risk, WHOM), vault_made.key(after)
     after.revoke(risk)
     vault_made.ends(vault_server, mount, lost.upstream)
     assert known.upstream in vault_made.leases(vault_server, mount)
@@ -89,7 +90,7 @@ def test_it_is_made_under_what_the_journal_names_or_not_at_all(
     vault_server.write("auth/token/revoke", token=parts.method.made[0]["client_token"])
     before = set(vault_made.leases(vault_server, mount))
     with pytest.raises(BackendUnavailable, match="has just ended") as caught:
-        parts.backend.make(NAME, risk)
+        parts.backend.make(NAME, risk, WHOM)
     assert caught.value.details["sent"] is False
     assert set(vault_made.leases(vault_server, mount)) <= before
     assert vault_made.key(parts.backend).value

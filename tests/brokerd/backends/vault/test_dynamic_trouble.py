@@ -23,6 +23,7 @@ from brokershim.errors import (
     ServerDown,
 )
 from tests.support import vault_made
+from tests.support.backends import WHOM
 from tests.support.vault import Server
 from tests.support.vault_made import NAME
 from tests.support.vaulted import ENDING, Fresh, read
@@ -76,7 +77,7 @@ def test_what_is_of_no_use_and_not_ended_is_left_to_the_journal(
     rules = {**ENDING, "sys/leases/revoke": ["deny"]}
     backend = vault_made.made(vault_server, mount, rules, secret={"field": "password"}).backend
     with pytest.raises(ServerDown, match="not ended yet") as caught:
-        backend.make(NAME, f"accessor/{backend._session.risk()}")
+        backend.make(NAME, f"accessor/{backend._session.risk()}", WHOM)
     assert "sent" not in caught.value.details
     assert caught.value.__cause__ is None
 
@@ -88,7 +89,7 @@ def test_an_id_that_cannot_be_written_down_is_refused(
     parts = vault_made.made(vault_server, mount)
     monkeypatch.setattr(parts.session, "call", lambda *_, **__: {"lease_id": lease})
     with pytest.raises(ServerDown, match="whose id is none"):
-        parts.backend.make(NAME, "accessor/a")
+        parts.backend.make(NAME, "accessor/a", WHOM)
 
 
 @pytest.mark.parametrize("where", ["", "pki/issue/app", "issue/app", "sue/app", "pki/issue"])
@@ -105,7 +106,7 @@ def test_a_lease_of_another_path_is_not_ours_to_end(
     monkeypatch.setattr(parts.session, "call", answer)
     ours = where in ("pki/issue/app", "issue/app")  # below one namespace, or two
     with pytest.raises(SecretNotFound if ours else ServerDown) as caught:
-        parts.backend.make(NAME, "accessor/a")
+        parts.backend.make(NAME, "accessor/a", WHOM)
     assert ours or "a lease of another path" in caught.value.message
     assert len(asked) == (2 if ours else 1)
 
@@ -115,11 +116,11 @@ def test_a_lease_that_another_has_is_refused_and_not_ended(
 ) -> None:
     parts = vault_made.made(vault_server, mount)
     risk = parts.backend.prepare(NAME) or ""
-    first, call = parts.backend.make(NAME, risk), parts.session.call
+    first, call = parts.backend.make(NAME, risk, WHOM), parts.session.call
     again = {"lease_id": (first.upstream or "").removeprefix("lease/"), "lease_duration": 60}
     monkeypatch.setattr(parts.session, "call", lambda *_, **__: again)
     with pytest.raises(BackendRefused, match="no key of its own"):
-        parts.backend.make(NAME, risk)
+        parts.backend.make(NAME, risk, WHOM)
     monkeypatch.setattr(parts.session, "call", call)
     assert first.upstream in vault_made.leases(vault_server, mount)
 
@@ -134,7 +135,7 @@ def test_a_server_that_fails_itself_may_have_made_a_key(
     parts = vault_made.made(vault_server, mount)
     monkeypatch.setattr(parts.session, "call", fail)
     with pytest.raises(ServerDown) as caught:
-        parts.backend.make(NAME, "accessor/a")
+        parts.backend.make(NAME, "accessor/a", WHOM)
     assert caught.value.details["sent"] is True
 
 
@@ -157,7 +158,7 @@ def test_what_makes_a_key_is_asked_only_once(
     parts = vault_made.made(vault_server, mount)
     monkeypatch.setattr(parts.session, "call", record)
     with pytest.raises(ServerDown):
-        parts.backend.make(NAME, "accessor/a")
+        parts.backend.make(NAME, "accessor/a", WHOM)
     assert asked == [{"once": True, "under": "a"}]
 
 

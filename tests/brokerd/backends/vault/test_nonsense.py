@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from brokerd.backends.vault.reply import number, part, text
+from brokerd.backends.reply import number, part, text
 from brokershim.errors import BackendUnavailable, BrokerError, SecretNotFound, ServerDown
 from tests.support import vault_made
+from tests.support.backends import WHOM
 from tests.support.vault import Server
 from tests.support.vaulted import NAME, Vaulted, vaulted
 
@@ -60,7 +61,7 @@ def test_a_lease_that_is_none_gives_no_key(
     parts = vault_made.made(vault_server, "pki")
     monkeypatch.setattr(parts.session, "call", lambda *_, **__: odd)
     with pytest.raises(BrokerError):
-        parts.backend.make(vault_made.NAME, "accessor/a")
+        parts.backend.make(vault_made.NAME, "accessor/a", WHOM)
 
 
 @pytest.mark.parametrize("life", [None, "60s", True, 60.5])
@@ -71,7 +72,7 @@ def test_a_lease_without_an_end_gives_no_key(
     parts = vault_made.made(vault_server, "pki")
     monkeypatch.setattr(parts.session, "call", lambda *_, **__: answer)
     with pytest.raises(BackendUnavailable, match="how long a lease lives") as caught:
-        parts.backend.make(vault_made.NAME, "accessor/a")
+        parts.backend.make(vault_made.NAME, "accessor/a", WHOM)
     assert "sent" not in caught.value.details  # so what it was made under is ended
 
 

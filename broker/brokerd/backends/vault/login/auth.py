@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
+from brokerd.backends.reply import LARGEST
 from brokerd.backends.vault.login.base import Auth
-from brokerd.backends.vault.reply import LARGEST
 from brokershim.errors import ServerDown
 
 

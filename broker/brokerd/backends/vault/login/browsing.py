@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from threading import Event
 from urllib.parse import parse_qs, urlsplit
 
+from brokerd.backends.reply import part, text
 from brokerd.backends.vault.client import Vault
 from brokerd.backends.vault.login import proof
 from brokerd.backends.vault.login.base import Auth
-from brokerd.backends.vault.reply import part, text
 from brokerd.http import check_url
 from brokerd.identities.base import Standing
 from brokerd.identities.oidc import ways

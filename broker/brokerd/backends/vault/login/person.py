@@ -6,13 +6,13 @@ import logging
 import threading
 from typing import Any
 
+from brokerd.backends.reply import part, text
 from brokerd.backends.vault.client import Vault
 from brokerd.backends.vault.faults import translated
 from brokerd.backends.vault.login.base import Auth
 from brokerd.backends.vault.login.browsing import BrowserLogin, Door
 from brokerd.backends.vault.login.kept import Keeper, Kept
 from brokerd.backends.vault.login.lookup import lookup
-from brokerd.backends.vault.reply import part, text
 from brokerd.identities.base import Login, Mode, Standing
 from brokerd.identities.oidc import ways
 from brokerd.identities.oidc.clocks import Clocks

@@ -13,10 +13,10 @@ import logging
 import os
 from dataclasses import asdict, dataclass, field
 
+from brokerd.backends.reply import part, text
 from brokerd.backends.vault.client import Vault
 from brokerd.backends.vault.login.enrolled import Enrolled
 from brokerd.backends.vault.login.wrapping import Wrapping
-from brokerd.backends.vault.reply import part, text
 from brokerd.identities import tokenfile
 from brokershim.errors import BrokerError, IdentityUnavailable, KeyringUnavailable, ServerDown
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from brokerd.backends.reply import part, text
 from brokerd.backends.vault.client import Vault, hvac
 from brokerd.backends.vault.faults import translated
-from brokerd.backends.vault.reply import part, text
 from brokerd.washing import washed
 from brokershim.errors import BackendUnavailable, WrapOpened
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from brokerd.backends.vault.flight import Flight
+from brokerd.backends.flight import Flight
 from brokershim.errors import BackendUnavailable, ServerDown
 from tests.support.daemon import wait_until
 

@@ -1,4 +1,4 @@
-"""What does an answer of Vault hold? Nothing, where it is not of the shape it should be. (Pure.)"""
+"""What does an answer of a server hold? Nothing where it has another shape. (Pure.)"""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def part(answer: object, *keys: str) -> dict[str, Any]:
     """Return an object inside an answer; empty where there is none.
 
     Args:
-        answer: What hvac returned: an object, or whatever else the server sent.
+        answer: What a library returned: an object, or whatever else the server sent.
         keys: The way to it, from the outside in.
     """
     found = answer

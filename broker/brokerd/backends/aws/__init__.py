@@ -1,0 +1,1 @@
+"""Keys from AWS: Secrets Manager, and credentials of its Security Token Service."""

@@ -1,0 +1,152 @@
+"""What does AWS allow our login, and what of that is missing, or too much?
+
+Asked of IAM's own simulation of the role's policies, where the role may ask that of itself (IAM API
+Reference, "SimulatePrincipalPolicy"). It reads no secret.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from brokerd.backends.aws.answers import KeysOver
+from brokerd.backends.aws.chain import Roles
+from brokerd.backends.aws.policies import Policies
+from brokerd.backends.aws.reading import Reading
+from brokerd.backends.aws.terms import StaticTerms, StsTerms, Terms
+from brokerd.backends.people import Finding
+from brokerd.backends.reply import part, text
+from brokershim.errors import BackendRefused, NotFound, SecretNotFound, ServerDown
+
+_READ, _DESCRIBE = "secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"
+_NEEDED = (_DESCRIBE, _READ)
+_USEFUL = ("secretsmanager:RotateSecret",)
+_TOO_MUCH = (
+    "secretsmanager:DeleteSecret",
+    "secretsmanager:PutResourcePolicy",
+    "secretsmanager:PutSecretValue",
+    "secretsmanager:UpdateSecret",
+    "secretsmanager:UpdateSecretVersionStage",
+)
+_EVERYWHERE = (_READ, "secretsmanager:ListSecrets", "sts:AssumeRole")
+_ASSUME = "sts:AssumeRole"
+_SESSION = re.compile(
+    r"arn:(?P<partition>[^:]+):sts::(?P<account>\d+):assumed-role/(?P<name>[^/]+)/.+"
+)
+_SIMULATE = "iam:SimulatePrincipalPolicy"
+_UNTOLD = f"nobody knows before the first lease: allow {_SIMULATE} on its own role to see it here"
+
+
+class Checks:
+    """Looks at what a login may do.
+
+    Args:
+        roles: Asks AWS.
+        reading: Asks Secrets Manager.
+        policies: Narrows its sessions.
+        terms: The configured secrets.
+        role: The last role that is taken on; None where the login itself is all there is.
+    """
+
+    def __init__(
+        self,
+        roles: Roles,
+        reading: Reading,
+        policies: Policies,
+        terms: Sequence[Terms],
+        role: str | None,
+    ) -> None:
+        self._roles, self._reading, self._policies = roles, reading, policies
+        self._terms, self._role = terms, role
+
+    def make(self) -> list[Finding]:
+        """Return what is allowed for each secret, and besides; raises as `Roles.call`."""
+        who = self._role or self._who()
+        findings = [self._of(each, who) for each in self._terms]
+        besides = self._allowed(who, _EVERYWHERE, "*")
+        if besides:
+            hint = "name the secrets' ARNs as the Resource of its policy"
+            findings.append(Finding("", "*", besides, beyond=besides, hint=hint))
+        return findings
+
+    def _of(self, terms: Terms, who: str) -> Finding:
+        return (
+            self._of_made(terms, who)
+            if isinstance(terms, StsTerms)
+            else self._of_static(terms, who)
+        )
+
+    def _of_static(self, terms: StaticTerms, who: str) -> Finding:
+        name, path = terms.secret.name, terms.secret_id
+        try:
+            arn = text(self._reading.description(terms), "ARN")
+        except KeysOver:
+            raise
+        except BackendRefused:
+            return Finding(name, path, lacks=(_DESCRIBE,), hint=_allow([_DESCRIBE], path))
+        except SecretNotFound as error:
+            return Finding(name, path, lacks=(_READ,), hint=error.hint)
+        has = self._allowed(who, (*_NEEDED, *_USEFUL, *_TOO_MUCH), arn)
+        if has is None:
+            return Finding(name, path, has=(_DESCRIBE,), hint=_UNTOLD)
+        return _finding(name, arn, has, _NEEDED)
+
+    def _of_made(self, terms: StsTerms, who: str) -> Finding:
+        has = self._allowed(who, (_ASSUME,), terms.role_arn)
+        if has is None:
+            return Finding(terms.secret.name, terms.role_arn, hint=_UNTOLD)
+        return _finding(terms.secret.name, terms.role_arn, has, (_ASSUME,))
+
+    def _who(self) -> str:
+        """Return the ARN of the role or user that is logged in (STS, "GetCallerIdentity")."""
+        answer: object = self._roles.call(
+            "sts", lambda client: client.get_caller_identity(), "asking who is logged in"
+        )
+        arn = text(answer, "Arn")
+        if not arn:
+            raise ServerDown("AWS does not say who is logged in")
+        found = _SESSION.fullmatch(arn)
+        if found is None:
+            return arn
+        return f"arn:{found['partition']}:iam::{found['account']}:role/{found['name']}"
+
+    def _allowed(self, who: str, actions: Sequence[str], resource: str) -> tuple[str, ...] | None:
+        """Return which actions are allowed, in order; None where that cannot be told."""
+        try:
+            answer: object = self._roles.call(
+                "iam",
+                lambda client: client.simulate_principal_policy(
+                    PolicySourceArn=who, ActionNames=list(actions), ResourceArns=[resource]
+                ),
+                f"asking what {who} may do",
+                scope=self._policies.checking(),
+                missing=NotFound,
+            )
+        except KeysOver:
+            raise
+        except (BackendRefused, NotFound):
+            return None
+        return tuple(sorted(_decided(part(answer))))
+
+
+def _decided(answer: Mapping[str, Any]) -> list[str]:
+    found: object = answer.get("EvaluationResults")
+    entries = cast("list[object]", found) if isinstance(found, list) else []
+    allowed = [each for each in entries if text(each, "EvalDecision") == "allowed"]
+    return [text(each, "EvalActionName") for each in allowed]
+
+
+def _finding(name: str, path: str, has: tuple[str, ...], needed: tuple[str, ...]) -> Finding:
+    lacks = tuple(each for each in needed if each not in has)
+    beyond = tuple(each for each in _TOO_MUCH if each in has)
+    hint = ""
+    if lacks:
+        hint = _allow(lacks, path)
+    elif beyond:
+        hint = f"enough is: {', '.join(needed)}"
+    return Finding(name, path, has, lacks, beyond, hint)
+
+
+def _allow(actions: Sequence[str], path: str) -> str:
+    return f"allow {', '.join(actions)} on {path}, in the policy of its role"

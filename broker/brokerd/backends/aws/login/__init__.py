@@ -1,0 +1,1 @@
+"""The ways to have credentials at AWS, one in each file."""

@@ -1,0 +1,36 @@
+"""What if an answer is well formed, and not what botocore can read?
+
+Its parsers then fail somewhere inside, as each part of the answer has it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_parsers: Any = importlib.import_module("botocore.parsers")  # it carries no types
+
+_FAILURES = (KeyError, ValueError, TypeError, AttributeError, RecursionError, OverflowError)
+
+
+class Parsers:
+    """Stands in for botocore's factory of parsers."""
+
+    def create_parser(self, protocol: str) -> Parser:
+        """Return a parser for a protocol, such as ``json``."""
+        return Parser(_parsers.ResponseParserFactory().create_parser(protocol))
+
+
+class Parser:
+    """A parser of botocore that fails in one way."""
+
+    def __init__(self, parser: Any) -> None:
+        self._parser = parser
+
+    def parse(self, response: Any, shape: Any) -> Any:
+        """Return what an answer says; raises ``ResponseParserError``."""
+        try:
+            return self._parser.parse(response, shape)
+        except _FAILURES as error:
+            failure: Exception = _parsers.ResponseParserError(type(error).__name__)
+        raise failure

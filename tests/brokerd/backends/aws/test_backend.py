@@ -1,0 +1,76 @@
+"""What a backend's table says of it, and what it is beside a place where keys come from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from brokerd.backends.base import is_watched, rotates
+from brokerd.backends.people import has_account, is_checked
+from brokershim.errors import BackendRefused, ConfigError, SecretNotFound
+from tests.support.aws import Aws, role
+from tests.support.awsed import NAME, SECRET_ID, Worker, awsed
+
+MADE = "bedrock/dev"
+STS = {"engine": "sts", "role_arn": role("bedrock")}
+CALLS = ("GetSecretValue", "AssumeRoleWithWebIdentity")
+
+
+def test_it_is_all_that_it_can_be(aws: Aws) -> None:
+    backend = awsed(aws)
+    assert is_watched(backend)
+    assert rotates(backend)
+    assert is_checked(backend)
+    assert not has_account(backend)  # an identity is logged in to, and not this
+
+
+def test_how_often_it_is_looked_at(aws: Aws) -> None:
+    assert awsed(aws).watch_seconds == 60.0
+    assert awsed(aws, watch="10s").watch_seconds == 10.0
+
+
+def test_whoever_logs_in_elsewhere_changes_its_revision(aws: Aws) -> None:
+    worker = Worker()
+    backend = awsed(aws, worker=worker)
+    before = backend.revision()
+    worker.login += 1
+    assert backend.revision() != before
+
+
+def test_nothing_is_asked_before_a_key_is_wanted(aws: Aws) -> None:
+    backend = awsed(aws)
+    backend.describe(NAME)
+    backend.key_of(NAME)
+    backend.revision()
+    assert aws.calls(*CALLS) == []
+
+
+def test_two_names_of_one_key_share_it(aws: Aws) -> None:
+    backend = awsed(aws, {name: {"secret_id": SECRET_ID} for name in ("a/a", "b/b")})
+    assert backend.key_of("a/a") == backend.key_of("b/b")
+    other = awsed(aws, {"a/a": {"secret_id": SECRET_ID}, "b/b": STS})
+    assert other.key_of("b/b") == "b/b"
+
+
+@pytest.mark.parametrize(("secret", "more"), [({"max_staleness": "1m"}, {}), ({}, {"watch": "8m"})])
+def test_what_would_always_be_stale_is_refused(
+    aws: Aws, secret: dict[str, str], more: dict[str, Any]
+) -> None:
+    with pytest.raises(ConfigError, match="below twice"):
+        awsed(aws, {NAME: {"secret_id": SECRET_ID, **secret}}, **more)
+
+
+def test_what_is_made_for_a_lease_is_not_rotated_or_watched(aws: Aws) -> None:
+    backend = awsed(aws, {MADE: STS})
+    assert backend.newest(MADE) == ""
+    for call in (backend.rotate, lambda name: backend.has_rotated(name, "1")):
+        with pytest.raises(BackendRefused, match="anew for each lease"):
+            call(MADE)
+
+
+def test_a_name_that_it_does_not_have(aws: Aws) -> None:
+    backend = awsed(aws)
+    for call in (backend.newest, backend.rotate, backend.fetch, backend.describe):
+        with pytest.raises(SecretNotFound):
+            call("nobody/knows")
