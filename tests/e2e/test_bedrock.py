@@ -77,6 +77,17 @@ def test_a_tool_has_them_by_a_line_in_its_own_configuration(cloud: Clouded) -> N
     assert opened["secrets"] == [NAME]
 
 
+def test_a_tool_inside_a_session_has_them_in_one_of_its_own(cloud: Clouded) -> None:
+    cloud.grant(f'folder = "{cloud.project}"\nsecrets = ["{NAME}"]\n')
+    assert cloud.run("brokerctl allow").status == 0  # the file that says so was replaced
+    cloud.script("tool.py", _TOOL)
+    done = cloud.run("brokerctl run python tool.py")
+    assert (done.status, done.stdout) == (0, HELLO + "\n"), done.stderr
+    outer, inner = cloud.events(event="session.opened")
+    (leased,) = cloud.events(event="lease.acquired")
+    assert leased["session"] == inner["session"] != outer["session"]
+
+
 def test_a_tool_that_no_rule_lets_has_none(cloud: Clouded) -> None:
     cloud.script("tool.py", _TOOL)
     done = cloud.run("python tool.py")

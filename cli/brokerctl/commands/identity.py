@@ -20,7 +20,8 @@ def login(name: str | None, device: bool, no_browser: bool) -> None:
     """Log in to the identity NAME; it may be left out where there is only one.
 
     Opens your browser. Over SSH, or where there is none, it prints an address and a code for any
-    other device instead, as --device does. Ctrl-C gives up, and changes nothing.
+    other device instead, as --device does. The code of an MFA device is typed here, where one is
+    asked for. Ctrl-C gives up, and changes nothing.
     """
     with terminal() as asking:
         client = connect_or_start()

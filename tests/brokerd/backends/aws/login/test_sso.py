@@ -91,6 +91,18 @@ def test_a_person_who_says_no(
     sso.account.login("browser").cancel()  # and it may begin again
 
 
+def test_whatever_else_aws_says_is_told(sso: SingleSignOn, center: IdentityCenter) -> None:
+    center.fails["CreateToken"] = ["InvalidClientException"]
+    refused(sso.account.login("browser"), BackendRefused, "it is no such one")
+
+
+def test_it_is_asked_in_its_own_region() -> None:
+    portal = made(clients("", endpoints={})).account._portal
+    for service, host in (("sso-oidc", "oidc"), ("sso", "portal.sso")):
+        found = portal._clients.client(service).meta.endpoint_url
+        assert found == f"https://{host}.eu-west-1.amazonaws.com"
+
+
 def test_a_person_who_does_nothing(sso: SingleSignOn, center: IdentityCenter) -> None:
     center.interval = 50
     center.fails["CreateToken"] = ["AuthorizationPendingException"] * 20

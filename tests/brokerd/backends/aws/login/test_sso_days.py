@@ -165,7 +165,9 @@ def test_a_logout_after_a_night_ends_it_at_aws_all_the_same(
     passing.later += 3600
     center.live.clear()
     sso.account.logout()
-    assert len(center.params("Logout")) == 1
+    (ended,) = center.params("Logout")
+    assert len(center.params("CreateToken")) == 2
+    assert ended["accessToken"] != center.params("GetRoleCredentials")[0]["accessToken"]
     assert center.live == set()
     sso.account.login("browser").run()
     passing.later += 3600
