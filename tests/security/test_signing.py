@@ -37,7 +37,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clouded]:
         yield made
 
 
-def test_claim_36_what_signs_is_nowhere_and_names_the_process_it_is_for(cloud: Clouded) -> None:
+def test_claim_43_what_signs_is_nowhere_and_names_the_process_it_is_for(cloud: Clouded) -> None:
     cloud.script("app.py", _TELLING)
     done = cloud.run("brokerctl run python app.py", env=_REAL)
     assert done.status == 0, done.stderr
@@ -58,7 +58,7 @@ def test_claim_36_what_signs_is_nowhere_and_names_the_process_it_is_for(cloud: C
     assert tags["brokerctl:program"].endswith("/python")
 
 
-def test_claim_36_what_signs_stands_nowhere_else_and_nothing_else_signs(cloud: Clouded) -> None:
+def test_claim_43_what_signs_stands_nowhere_else_and_nothing_else_signs(cloud: Clouded) -> None:
     done = cloud.run(f"brokerctl run --env OPENAI_API_KEY={NAME} true")
     assert (done.status, done.stdout) == (2, "")
     assert f"{NAME} signs requests to AWS" in done.stderr

@@ -61,6 +61,10 @@ class AwsBackend:
         """Return what changes with who is logged in."""
         return self._roles.revision()
 
+    def generation(self) -> Hashable:
+        """Return the same: what STS made lives on, whoever is logged in; it is used no more."""
+        return self.revision()
+
     def key_of(self, name: str) -> Hashable:
         """Return where a static key is; the name of one that is made for each lease."""
         found = self._terms.get(name)
