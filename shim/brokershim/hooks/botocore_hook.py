@@ -7,6 +7,7 @@ repeats a request: there everything still is a reference, and what goes to the n
 from __future__ import annotations
 
 import functools
+import re
 import sys
 from collections.abc import Iterator
 from typing import Any, Callable
@@ -27,6 +28,11 @@ _CLASS, _METHOD = "URLLib3Session", "send"
 _MARK = "_brokershim_patched"
 _FIRST_ERROR = 300
 _FORWARDED = "proxy_use_forwarding_for_https"
+_PLAIN_URL = re.compile(
+    r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?([/?#]\S*)?", re.ASCII
+)
+"""A URL in which urllib3, which sends, sees the host that is checked here: it ends one at a
+backslash, where urllib.parse goes on to the "@" after it. An endpoint may come from ~/.aws."""
 
 
 def patch(module: Any, holder: Holder) -> None:
@@ -108,6 +114,7 @@ class _Hop:
         return {name: self._holder.get(name) for name in names}
 
     def _sent(self, request: Any, leases: dict[str, Held]) -> Any:
+        _check_url(request)
         self._check_route(request)
         outgoing = _keyed(request, self._found, leases)
         scrubber = Scrubber({}, [lease.scrubber for lease in leases.values()])
@@ -129,6 +136,15 @@ class _Hop:
                 f"a key may not be sent to {url.hostname} through a proxy that can read it",
                 hint="name the host in NO_PROXY, or let the proxy pass TLS on",
             )
+
+
+def _check_url(request: Any) -> None:
+    """Refuse a URL of which the host may be read in two ways; raises `HostNotAllowed`."""
+    if not _PLAIN_URL.fullmatch(str(request.url)):
+        raise HostNotAllowed(
+            "a key may not be sent to a URL that names no host plainly",
+            hint="see `endpoint_url` in ~/.aws/config, and AWS_ENDPOINT_URL…",
+        )
 
 
 def _url_of(request: Any) -> SplitResult:
@@ -173,9 +189,10 @@ def _signed(
     signature = found.signature
     if signature is None:
         return parts.headers
-    host = url.netloc.rpartition("@")[2]
     payload = payload_of(parts.headers, request.body)
-    message = Message(request.method, url.path, parts.query, host.encode(), parts.headers, payload)
+    message = Message(
+        request.method, url.path, parts.query, url.netloc.encode(), parts.headers, payload
+    )
     name = signature.secret
     return signed(message, signature, keys_of(name, leases[name].value))
 

@@ -191,6 +191,16 @@ def test_other_host_gets_nothing(provider: Provider) -> None:
     assert provider.asked == []
 
 
+@pytest.mark.parametrize("between", ["\\@", "\\\\@", "\\:x@", "@"])
+def test_url_that_two_read_as_two_hosts_gets_nothing(provider: Provider, between: str) -> None:
+    # urllib3 ends a host at the backslash, urllib.parse begins it after the "@".
+    ours, other = (provider.url.replace("127.0.0.1", each) for each in ("127.0.0.1", "localhost"))
+    made = client(f"{other}{between}{ours.removeprefix('http://')}")
+    with pytest.raises(exceptions.CredentialRetrievalError, match="names no host plainly"):
+        made.converse(**ASKED)
+    assert provider.asked == []
+
+
 def test_host_header_of_another_gets_nothing(provider: Provider) -> None:
     made = client(provider.url)
     add = lambda request, **_: request.headers.add_header("Host", "evil.example")  # noqa: E731
