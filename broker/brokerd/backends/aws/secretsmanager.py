@@ -107,7 +107,8 @@ def _value(terms: StaticTerms, answer: Mapping[str, Any]) -> bytes:
             f"{terms.secret.name} ({terms.secret_id}) is empty", hint="write a version that is not"
         )
     found = whole if terms.field is None else _member(terms, terms.field, whole)
-    return found.encode() if isinstance(found, str) else found
+    # JSON may hold half a character; a key it is not, and the error must not carry it.
+    return found.encode("utf-8", "surrogatepass") if isinstance(found, str) else found
 
 
 def _member(terms: StaticTerms, field: str, whole: str | bytes) -> str:

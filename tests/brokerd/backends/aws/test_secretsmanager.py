@@ -104,6 +104,9 @@ def test_the_label_is_always_said(
         ({"SecretBinary": b"\x01sk"}, {}, b"\x01sk"),
         ({"SecretString": '{"key": "sk-1", "n": 1}'}, {"field": "key"}, b"sk-1"),
         ({"SecretBinary": b'{"key": "sk-1"}'}, {"field": "key"}, b"sk-1"),
+        # Half a character, which no key has: for the daemon to refuse.
+        ({"SecretString": "sk-\ud800"}, {}, b"sk-\xed\xa0\x80"),
+        ({"SecretString": r'{"key": "sk-\ud800"}'}, {"field": "key"}, b"sk-\xed\xa0\x80"),
     ],
 )
 def test_a_key_is_all_of_it_or_one_field(
