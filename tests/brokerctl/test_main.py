@@ -63,6 +63,18 @@ def test_the_help_lists_every_command(cli: CommandLine) -> None:
         assert f"\n  {name} " in done.stdout
 
 
+@pytest.mark.parametrize("command", ["completion", "credentials"])
+def test_a_help_with_lines_of_its_own_keeps_them(cli: CommandLine, command: str) -> None:
+    lines = cli.run(command, "--help").stdout.splitlines()
+    assert [each for each in lines if r"\b" in each] == []
+    kept = {
+        "completion": "  fish:  brokerctl completion fish | source          in "
+        "~/.config/fish/config.fish",
+        "credentials": "      credential_process = brokerctl credentials bedrock/dev",
+    }
+    assert kept[command] in lines
+
+
 def test_the_version(cli: CommandLine) -> None:
     assert cli.run("--version").stdout == "brokerctl 0.1.0\n"
 

@@ -10,13 +10,13 @@ from click.shell_completion import get_completion_class
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    r"""Print the completion script of SHELL.
+    """Print the completion script of SHELL.
 
     \b
     bash:  eval "$(brokerctl completion bash)"         in ~/.bashrc
     zsh:   eval "$(brokerctl completion zsh)"          in ~/.zshrc, after compinit
     fish:  brokerctl completion fish | source          in ~/.config/fish/config.fish
-    """
+    """  # noqa: D301 - click reads the character, not the two letters
     kind = get_completion_class(shell)
     if kind is not None:
         click.echo(kind(ctx.find_root().command, {}, "brokerctl", "_BROKERCTL_COMPLETE").source())

@@ -26,7 +26,7 @@ _STDOUT = 1
 @click.command()
 @click.argument("name", type=SECRET)
 def credentials(name: str) -> None:
-    r"""Print credentials of AWS, in a session of this command's own, for the tool that runs it.
+    """Print credentials of AWS, in a session of this command's own, for the tool that runs it.
 
     \b
     In ~/.aws/config:
@@ -35,7 +35,7 @@ def credentials(name: str) -> None:
 
     A [[grant]] in policy.toml says in which folders it may be run; where there is none, it asks in
     the terminal. It writes to a pipe only: not to a terminal, and to no file.
-    """
+    """  # noqa: D301 - click reads the character, not the two letters
     _check_that_it_is_a_pipe()
     script = os.path.abspath(sys.argv[0])
     open_session({"program": sys.executable, "script": script, "env": {ACCESS_KEY: name}})
