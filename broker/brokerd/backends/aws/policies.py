@@ -9,10 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from brokerd.backends.aws.terms import is_arn
-
-MAX_CHARACTERS = 2048
-"""Of a session policy (STS API Reference, "AssumeRole", Policy)."""
+from brokerd.backends.aws.terms import MAX_POLICY, is_arn
 
 
 def resource(secret_id: str, region: str) -> str:
@@ -72,7 +69,7 @@ class Policies:
     def fit(self, secret_ids: Sequence[str]) -> bool:
         """Return whether one policy can be about so many secrets."""
         policy = self.reading(secret_ids)
-        return policy is None or len(policy) <= MAX_CHARACTERS
+        return policy is None or len(policy) <= MAX_POLICY
 
     def _through_secrets_manager(self) -> dict[str, object]:
         return {"Condition": {"StringLike": {"kms:ViaService": f"secretsmanager.{self._region}.*"}}}

@@ -22,7 +22,8 @@ _STAGE = re.compile(r"[A-Za-z0-9/_+=.@-]{1,256}")
 _VERSION = re.compile(r"[A-Za-z0-9-]{32,64}")
 _ID_HINT = 'its name, as in "prod/openai", or its whole ARN with the six characters at the end'
 _SECONDS = 900.0
-_MAX_POLICY = 2048
+MAX_POLICY = 2048
+"""Characters of a session policy (STS API Reference, "AssumeRole", Policy)."""
 _BEDROCK = ("bedrock", "bedrock-runtime", "bedrock-agent-runtime")
 
 
@@ -113,8 +114,8 @@ def _made(table: Table, name: str, backend: str, region: str) -> StsTerms:
     hosts = tuple(f"{service}.{region}.amazonaws.com" for service in _BEDROCK)
     role_arn, duration = role(table, table.text("role_arn")), session_seconds(table, _SECONDS)
     policy = table.document("policy")
-    if policy is not None and len(policy) > _MAX_POLICY:
-        raise table.error(f"policy is longer than {_MAX_POLICY} characters")
+    if policy is not None and len(policy) > MAX_POLICY:
+        raise table.error(f"policy is longer than {MAX_POLICY} characters")
     secret = secret_of(table, name, backend, BoundedBy.PROVIDER, hosts)
     signs = replace(secret, delivery=Delivery(signs=True))
     return StsTerms(signs, role_arn, duration, policy)

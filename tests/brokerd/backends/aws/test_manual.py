@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from brokerd.backends.aws.logins import LOGINS
-from brokerd.backends.aws.policies import MAX_CHARACTERS
+from brokerd.backends.aws.terms import MAX_POLICY
 from brokerd.config import parse
 from brokerd.kinds import build_backends, build_identities
 from tests.support.aws import REGION, role
@@ -61,4 +61,4 @@ def test_the_policy_allows_what_is_asked_for() -> None:
     for action in ("DescribeSecret", "BatchGetSecretValue"):
         assert f'"secretsmanager:{action}"' in policy
     assert role("dev") in policy
-    assert len(policy) < MAX_CHARACTERS
+    assert len(policy) < MAX_POLICY

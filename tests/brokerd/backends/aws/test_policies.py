@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from brokerd.backends.aws.policies import MAX_CHARACTERS, Policies
+from brokerd.backends.aws.policies import Policies
+from brokerd.backends.aws.terms import MAX_POLICY
 
 ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:prod/openai-a1B2c3"
 POLICIES = Policies("eu-central-1", scope=True)
@@ -75,8 +76,8 @@ def test_no_policy_is_longer_than_aws_takes() -> None:
     ids = [ARN.replace("openai", f"openai-{'x' * 40}-{n:02}") for n in range(20)]
     fitting = next(n for n in range(20, 0, -1) if POLICIES.fit(ids[:n]))
     assert 1 < fitting < 20
-    assert len(str(POLICIES.reading(ids[:fitting]))) <= MAX_CHARACTERS
-    assert len(str(POLICIES.reading(ids[: fitting + 1]))) > MAX_CHARACTERS
+    assert len(str(POLICIES.reading(ids[:fitting]))) <= MAX_POLICY
+    assert len(str(POLICIES.reading(ids[: fitting + 1]))) > MAX_POLICY
 
 
 def test_a_login_that_takes_on_no_role_is_not_narrowed() -> None:
