@@ -67,13 +67,15 @@ class Held:
             }
 
     def _fresh(self, what: Hashable) -> Keys | None:
-        revision = self._revision()
+        revision, now = self._revision(), self._now()
         with self._lock:
             self._entries = {
-                key: each for key, each in self._entries.items() if each.revision == revision
+                key: each
+                for key, each in self._entries.items()
+                if each.revision == revision and now < (each.keys.expires_at or 0.0)
             }
             found = self._entries.get(what)
-        return found.keys if found is not None and self._now() < found.due_at else None
+        return found.keys if found is not None and now < found.due_at else None
 
     def _renewed(self, what: Hashable, take: Callable[[], Keys]) -> Keys:
         """Return newer ones; the old ones while there are none and they live."""

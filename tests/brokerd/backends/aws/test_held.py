@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -141,6 +142,16 @@ def test_what_is_over_is_forgotten_and_nothing_newer(held: Held, take: Takes) ->
     held.forget(first)
     assert held.get("a", take) is second
     assert held.get("b", take).access_key == "ASIA2"
+
+
+def test_dead_ones_do_not_stay_in_memory(held: Held, take: Takes, clock: Clock) -> None:
+    dead = weakref.ref(held.get("a", take))
+    clock.now += 899.0
+    held.get("b", take)
+    assert dead() is not None
+    clock.now += 2.0
+    held.get("b", take)
+    assert dead() is None
 
 
 def test_many_who_want_them_ask_once(held: Held, take: Takes) -> None:
