@@ -40,7 +40,8 @@ class Policies:
         Args:
             secret_ids: Their names or ARNs.
         """
-        resources = [resource(each, self._region) for each in secret_ids]
+        # In order, so that the same secrets are read by the same session, whichever came first.
+        resources = sorted(resource(each, self._region) for each in secret_ids)
         statements = [
             _allow(["secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"], resources),
             # Of a customer's own key: only as Secrets Manager uses it, for what it gives out above.

@@ -57,6 +57,10 @@ def test_several_may_come_in_a_batch() -> None:
     assert len(_resources(policy, "secretsmanager:GetSecretValue")) == 2
 
 
+def test_who_comes_first_in_a_batch_makes_no_other_session() -> None:
+    assert POLICIES.reading(["b/b", "a/a"]) == POLICIES.reading(["a/a", "b/b"])
+
+
 def test_rotating_lets_nobody_read() -> None:
     policy = POLICIES.rotating(ARN, "arn:aws:lambda:eu-central-1:1:function:rotate")
     assert _resources(policy, "secretsmanager:RotateSecret") == [ARN]
