@@ -13,6 +13,7 @@ from brokerd.backends.aws.login.base import Keys
 from brokerd.backends.reply import part, text
 from brokershim import clock
 from brokershim.errors import ServerDown
+from brokershim.reference import is_key
 
 _LONGEST = 64
 _FOREIGN = re.compile(r"[^\w+=,.@-]+", re.ASCII)
@@ -47,7 +48,7 @@ def keys_of(
     found = part(answer, "Credentials")
     texts = [found.get(each) for each in ("AccessKeyId", "SecretAccessKey", "SessionToken")]
     expires = found.get("Expiration")
-    if not all(isinstance(each, str) and each for each in texts):
+    if not all(isinstance(each, str) and is_key(each) for each in texts):
         raise ServerDown(f"{what}: there are no credentials in the answer")
     if not isinstance(expires, datetime):
         raise ServerDown(f"{what}: the answer does not say when its credentials end")

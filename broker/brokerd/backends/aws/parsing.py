@@ -10,7 +10,8 @@ from typing import Any
 
 _parsers: Any = importlib.import_module("botocore.parsers")  # it carries no types
 
-_FAILURES = (KeyError, ValueError, TypeError, AttributeError, RecursionError, OverflowError)
+# A date that no calendar has, and too many levels, are a RuntimeError.
+_FAILURES = (KeyError, ValueError, TypeError, AttributeError, RuntimeError, OverflowError)
 
 
 class Parsers:

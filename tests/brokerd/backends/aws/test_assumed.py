@@ -63,6 +63,7 @@ def test_a_clock_of_ours_that_is_off_changes_nothing() -> None:
         answer(AccessKeyId=None),
         answer(SecretAccessKey=""),
         answer(SessionToken=1),
+        answer(SessionToken="session-token\r\nX-Other: 1"),
         answer(Expiration="2026-11-23T13:00:00Z"),
         answer(Expiration=WALL),
         answer(sent=WALL + timedelta(hours=2)),

@@ -93,6 +93,17 @@ def test_nor_is_it_where_that_is_xml(body: bytes) -> None:
             client.get_caller_identity()
 
 
+@pytest.mark.parametrize("date", [b"1e999", b"-1e999", b"99999999999999999999", b"NaN", b"{}"])
+def test_a_date_that_no_calendar_has_is_not_awss(date: bytes) -> None:
+    body = b'{"SecretString": "k", "CreatedDate": ' + date + b"}"
+    with (
+        answering(Answer(200, body)) as server,
+        pytest.raises(ServerDown, match="none of AWS") as caught,
+    ):
+        read(server.url)
+    assert caught.value.__context__ is None
+
+
 @pytest.mark.parametrize("status", [403, 404, 407])
 def test_a_proxys_refusal_is_not_awss(status: int) -> None:
     with (

@@ -10,6 +10,7 @@ from brokerd.backends.reply import number, part, text
 from brokerd.http import check_url
 from brokerd.identities.oidc.clocks import Clocks
 from brokershim.errors import ConfigError, ServerDown
+from brokershim.reference import is_key
 
 _MILLISECONDS = 1000.0
 _LONGEST_CODE = 40
@@ -85,9 +86,9 @@ def device(what: str, answer: object) -> Device:
     Raises:
         ServerDown: As `registered`; or a person could not type the code, or should not go there.
     """
-    code, user_code = _texts(what, answer, "deviceCode", "userCode")
+    (code,), user_code = _texts(what, answer, "deviceCode"), text(answer, "userCode")
     url = text(answer, "verificationUriComplete") or text(answer, "verificationUri")
-    if len(user_code) > _LONGEST_CODE or not (user_code.isascii() and user_code.isprintable()):
+    if not is_key(user_code) or len(user_code) > _LONGEST_CODE:
         raise ServerDown(f"{what}: the code in the answer is one that nobody could type")
     try:
         check_url(f"{what}: the page in the answer", url)
@@ -128,7 +129,8 @@ def keys_of(what: str, answer: object, clocks: Clocks) -> Keys:
 
 def _texts(what: str, answer: object, *keys: str) -> list[str]:
     found = [text(answer, key) for key in keys]
-    missing = [key for key, each in zip(keys, found, strict=True) if not each]
+    # One with a line end or half a character cannot be sent, and would be an error of ours.
+    missing = [key for key, each in zip(keys, found, strict=True) if not is_key(each)]
     if missing:
         raise ServerDown(f"{what}: the answer has no {missing[0]}")
     return found

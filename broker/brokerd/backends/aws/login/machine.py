@@ -20,6 +20,7 @@ from brokerd.lost import Lost
 from brokerd.roundtrip import Answer, RoundTrip
 from brokershim import clock
 from brokershim.errors import BackendRefused, IdentityUnavailable, ServerDown
+from brokershim.reference import is_key
 
 SECONDS = 2.0
 """How long one request may take; the service is on this machine, or it is not there at all."""
@@ -87,7 +88,7 @@ def keys_of(
     if found.get("Code", "Success") != "Success":
         raise BackendRefused(f"{what}: there are none", hint="see the trust policy of the role")
     texts = [found.get(each) for each in ("AccessKeyId", "SecretAccessKey", "Token")]
-    if not all(isinstance(each, str) and each for each in texts):
+    if not all(isinstance(each, str) and is_key(each) for each in texts):
         raise ServerDown(f"{what}: there are none in the answer")
     access, secret, token = cast("list[str]", texts)
     sent = sent_at(answer.headers.get("date"))

@@ -150,6 +150,8 @@ def test_a_role_leads_nowhere_else() -> None:
         ({"Code": "AssumeRoleUnauthorizedAccess"}, BackendRefused),
         ({"SecretAccessKey": ""}, ServerDown),
         ({"Token": None}, ServerDown),
+        ({"Token": "t\r\nX-Other: 1"}, ServerDown),
+        ({"SecretAccessKey": "half a character: \ud800"}, ServerDown),
         ({"Expiration": None}, ServerDown),
         ({"Expiration": "tomorrow"}, ServerDown),
         ({"Expiration": "2026-11-23T18:00:00"}, ServerDown),
