@@ -1,4 +1,4 @@
-"""AWS as a backend: a key in Secrets Manager that is all of a secret, and one that is a field."""
+"""AWS as a backend: a key in Secrets Manager that is all of a secret, text or not, or a field."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class _Static(BackendContract):
         return Given(backend, NAME, KEY.encode(), put, lambda: aws.fail(_REFUSED), knows=True)
 
     @abstractmethod
-    def content(self, key: bytes) -> str:
+    def content(self, key: bytes) -> str | bytes:
         """Return what is in the secret where a key is to be."""
 
     def test_only_the_broker_ends_a_lease_of_it(self, given: Given) -> None:
@@ -56,6 +56,13 @@ class TestText(_Static):
 
     def content(self, key: bytes) -> str:
         return key.decode()
+
+
+class TestBinary(_Static):
+    """All of what is no text to AWS."""
+
+    def content(self, key: bytes) -> bytes:
+        return key
 
 
 class TestField(_Static):
