@@ -29,6 +29,9 @@ async def test_a_lease_says_how_its_key_stands_in_a_request(
     granted: World, delivery: Delivery, expected: dict[str, object]
 ) -> None:
     async with inner_daemon(granted, FakeBackend(delivery=delivery)) as inner:
-        client = await inner.holder()
+        client = await inner.client()
+        # What signs stands in a variable of AWS, and nowhere else.
+        variable = "AWS_ACCESS_KEY_ID" if delivery.signs else "V0"
+        await client.call("session.open", program="/bin/true", env={variable: "a"})
         reply = await client.call("lease.acquire", secret="a")
         assert reply["delivery"] == expected
