@@ -14,7 +14,7 @@ from tests.brokerctl.conftest import CommandLine
 KEY = "sk-proj-" + "A1b2C3d4" * 4
 HEAVY = {
     "asyncio", "cryptography", "keyring", "psutil", "tomlkit", "tomllib", "jsonschema", "ssl",
-    "subprocess", "http", "urllib.request", "email", "logging", "importlib.metadata",
+    "subprocess", "http", "urllib.request", "email", "logging", "importlib.metadata", "botocore",
 }  # fmt: skip
 
 

@@ -119,7 +119,8 @@ import textwrap
 from brokerd import config, kinds
 settings = config.load(sys.argv[1])
 kinds.build_backends(settings, kinds.build_identities(settings))
-heavy = {"grpc", "spiffe", "id", "authlib", "joserfc", "keyring", "hvac", "requests"}
+heavy = {"grpc", "spiffe", "id", "authlib", "joserfc", "keyring", "hvac", "requests", "boto3",
+         "botocore"}
 ours = {n for n in sys.modules if n.startswith(("brokerd.identities.", "brokerd.backends."))}
 print(*sorted((heavy & set(sys.modules)) | ours - {"brokerd.identities.base",
                                                    "brokerd.identities.reasons",
