@@ -52,7 +52,7 @@ def test_claim_43_what_signs_is_nowhere_and_names_the_process_it_is_for(cloud: C
     asked = cloud.server.roles[-1]
     (session,) = {each["session"] for each in cloud.events(event="lease.acquired", secret=NAME)}
     assert asked["RoleSessionName"] == f"brokerctl-{session}-{hello.split()[-1]}"
-    tags = {asked[f"Tags.member.{n}.Key"]: asked[f"Tags.member.{n}.Value"] for n in (1, 2, 3)}
+    tags = {asked[f"Tags.member.{n}.Key"]: asked[f"Tags.member.{n}.Value"] for n in range(1, 5)}
     assert tags["brokerctl:session"] == session
     assert tags["brokerctl:project"].endswith("/my-app")
     assert tags["brokerctl:program"].endswith("/python")

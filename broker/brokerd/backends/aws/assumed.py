@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import re
 import time
 from collections.abc import Callable
@@ -19,13 +21,25 @@ _LONGEST = 64
 _FOREIGN = re.compile(r"[^\w+=,.@-]+", re.ASCII)
 
 
-def session_name(what: str) -> str:
+def session_name(*what: str) -> str:
     """Return a name for a role's session, which CloudTrail shows (STS, ``RoleSessionName``).
 
     Args:
         what: Tells it from others; what such a name cannot hold becomes a dash.
     """
-    return f"brokerctl-{_FOREIGN.sub('-', what)}"[:_LONGEST]
+    return "-".join(["brokerctl", *(_FOREIGN.sub("-", each) for each in what)])[:_LONGEST]
+
+
+def user() -> str:
+    """Return the name of the user whose daemon this is; the user's number where there is none.
+
+    (getpwuid(3); a container may know no name.)
+    """
+    uid = os.getuid()
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def keys_of(

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from brokerd.backends.aws.answers import KeysOver
-from brokerd.backends.aws.assumed import keys_of, session_name
+from brokerd.backends.aws.assumed import keys_of, session_name, user
 from brokerd.backends.aws.clients import Clients
 from brokerd.backends.aws.faults import translated
 from brokerd.backends.aws.held import Held
@@ -144,7 +144,7 @@ class Roles:
         """Take on the role of a step with the credentials of the one before."""
         settings = self._clients.settings
         more: dict[str, Any] = {
-            "RoleSessionName": session_name(self._clients.name),
+            "RoleSessionName": session_name(self._clients.name, user()),
             "DurationSeconds": int(settings.duration),
             "Policy": scope,
             "ExternalId": settings.external_id if step == self._last else None,

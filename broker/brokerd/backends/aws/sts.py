@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
-from brokerd.backends.aws.assumed import session_name
+from brokerd.backends.aws.assumed import session_name, user
 from brokerd.backends.aws.chain import Roles
 from brokerd.backends.aws.login.base import Keys
 from brokerd.backends.aws.terms import StsTerms
@@ -84,7 +84,7 @@ class StsCredentials:
         return self._taken_on(terms, whom, {})
 
     def _taken_on(self, terms: StsTerms, whom: Whom, tags: Mapping[str, str]) -> Keys:
-        name = session_name(f"{whom.session}-{whom.pid}")
+        name = session_name(whom.session, str(whom.pid))
         return self._roles.taken_on(terms.role_arn, name, tags, terms.policy, terms.duration)
 
     def _value(self, keys: Keys, ends: float) -> bytes:
@@ -105,7 +105,12 @@ def tags_of(whom: Whom) -> dict[str, str]:
 
     What a tag cannot hold becomes an underscore, and of a long path the end is kept.
     """
-    said = {"session": whom.session, "program": whom.program, "project": whom.project}
+    said = {
+        "user": user(),
+        "session": whom.session,
+        "program": whom.program,
+        "project": whom.project,
+    }
     return {
         f"brokerctl:{name}": _FOREIGN.sub("_", value)[-_LONGEST_TAG:]
         for name, value in said.items()

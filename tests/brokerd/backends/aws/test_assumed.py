@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import re
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -9,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from brokerd.backends.aws.assumed import keys_of, session_name
+from brokerd.backends.aws.assumed import keys_of, session_name, user
 from brokershim.errors import ServerDown
 
 WALL = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
@@ -78,13 +80,20 @@ def test_what_is_not_whole_is_refused(found: object) -> None:
 @pytest.mark.parametrize(
     ("what", "name"),
     [
-        ("cloud", "brokerctl-cloud"),
-        ("openai/dev", "brokerctl-openai-dev"),
-        ("ä b\n", "brokerctl--b-"),
-        ("", "brokerctl-"),
-        ("x" * 99, "brokerctl-" + "x" * 54),
+        (["cloud"], "brokerctl-cloud"),
+        (["cloud", "DOM\\jo"], "brokerctl-cloud-DOM-jo"),
+        (["openai/dev"], "brokerctl-openai-dev"),
+        (["ä b\n"], "brokerctl--b-"),
+        ([""], "brokerctl-"),
+        (["x" * 99, "jo"], "brokerctl-" + "x" * 54),
     ],
 )
-def test_a_name_holds_what_one_can(what: str, name: str) -> None:
-    assert session_name(what) == name
+def test_a_name_holds_what_one_can(what: list[str], name: str) -> None:
+    assert session_name(*what) == name
     assert re.fullmatch(r"[\w+=,.@-]{2,64}", name, re.ASCII)
+
+
+def test_who_it_is_has_a_name_or_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert user() == pwd.getpwuid(os.getuid()).pw_name
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_000_001)
+    assert user() == "4000000001"

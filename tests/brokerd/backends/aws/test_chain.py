@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from brokerd.backends.aws.answers import KeysOver
+from brokerd.backends.aws.assumed import user
 from brokerd.backends.aws.chain import Roles
 from brokerd.backends.aws.login.base import Keys
 from brokershim.errors import BackendRefused, SecretNotFound
@@ -104,9 +105,9 @@ def test_roles_are_taken_on_one_with_the_other(aws: Aws, login: Login) -> None:
     assert second["by"].startswith("ASIA")
     assert second["by"] != first["by"]
     assert "SourceIdentity" not in second  # it stays on by itself
-    assert {each["RoleSessionName"] for each in (first, second)} == {"brokerctl-cloud"}
+    assert {each["RoleSessionName"] for each in (first, second)} == {f"brokerctl-cloud-{user()}"}
     assert {each["DurationSeconds"] for each in (first, second)} == {"1800"}
-    assert found.arn.endswith("assumed-role/b/brokerctl-cloud")
+    assert found.arn.endswith(f"assumed-role/b/brokerctl-cloud-{user()}")
 
 
 def test_each_scope_is_a_session_of_the_last_role_alone(aws: Aws, login: Login) -> None:

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 
+from brokerd.backends.aws.assumed import user
 from brokerd.backends.aws.backend import AwsBackend
 from brokerd.backends.aws.chain import Roles
 from brokerd.backends.aws.login.base import Keys
@@ -75,8 +76,9 @@ def test_the_session_says_whose_it_is(aws: Aws) -> None:
     assert asked["access_key"].startswith("ASIA"), "by the role of the login"
     assert (params["RoleArn"], params["RoleSessionName"]) == (ROLE, "brokerctl-s-1f-4711")
     assert (params["DurationSeconds"], json.loads(params["Policy"])) == ("1200", json.loads(policy))
-    tags = {params[f"Tags.member.{n}.Key"]: params[f"Tags.member.{n}.Value"] for n in (1, 2, 3)}
+    tags = {params[f"Tags.member.{n}.Key"]: params[f"Tags.member.{n}.Value"] for n in range(1, 5)}
     assert tags == {
+        "brokerctl:user": user(),
         "brokerctl:session": "s-1f",
         "brokerctl:program": "/usr/bin/python3",
         "brokerctl:project": "/home/jo/app",

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from brokerd.backends.aws.assumed import keys_of, session_name
+from brokerd.backends.aws.assumed import keys_of, session_name, user
 from brokerd.backends.aws.clients import Clients
 from brokerd.backends.aws.faults import translated
 from brokerd.backends.aws.login.base import Keys
@@ -152,7 +152,7 @@ class Coded:
         what = f"taking on {role.arn}"
         asked = {
             "RoleArn": role.arn,
-            "RoleSessionName": role.session_name or session_name(self.name),
+            "RoleSessionName": role.session_name or session_name(self.name, user()),
             "DurationSeconds": int(self._clients.settings.duration),
             "ExternalId": role.external_id,
             "SerialNumber": role.mfa_serial,

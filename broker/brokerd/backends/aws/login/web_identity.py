@@ -8,7 +8,7 @@ from typing import Any
 
 from brokerd.backends.aws import settings
 from brokerd.backends.aws.answers import KeysOver
-from brokerd.backends.aws.assumed import keys_of, session_name
+from brokerd.backends.aws.assumed import keys_of, session_name, user
 from brokerd.backends.aws.clients import Clients
 from brokerd.backends.aws.faults import translated
 from brokerd.backends.aws.login.base import Keys
@@ -59,7 +59,7 @@ class WebIdentity:
             with translated(what, secrets=(proof.value,)):
                 answer: object = self.clients.client("sts").assume_role_with_web_identity(
                     RoleArn=self.role_arn,
-                    RoleSessionName=session_name(self.clients.name),
+                    RoleSessionName=session_name(self.clients.name, user()),
                     WebIdentityToken=proof.value,
                     DurationSeconds=int(self.clients.settings.duration),
                     **more,

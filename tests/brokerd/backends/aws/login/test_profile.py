@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from brokerd.backends.aws.assumed import user
 from brokerd.identities.base import Standing
 from brokershim.errors import (
     BackendRefused,
@@ -63,7 +64,7 @@ def test_a_profile_through_two_others(home: Path, aws: Aws) -> None:
     assert (first["access_key"], first["params"]["RoleArn"]) == (ADMIN[0], role("hub"))
     assert second["params"]["RoleArn"] == role("dev")
     assert second["access_key"] not in ("", ADMIN[0])
-    assert first["params"]["RoleSessionName"] == "brokerctl-cloud"
+    assert first["params"]["RoleSessionName"] == f"brokerctl-cloud-{user()}"
 
 
 def test_a_profile_may_be_its_own_source(home: Path, aws: Aws) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from brokerd.backends.aws.assumed import keys_of
+from brokerd.backends.aws.assumed import keys_of, user
 from brokerd.backends.aws.chain import Roles
 from brokerd.backends.aws.login.base import Keys
 from brokerd.backends.aws.login.mfa import CodeLogin
@@ -60,7 +60,7 @@ def test_a_code_is_typed_once_and_its_session_is_kept(home: Path, aws: Aws) -> N
     before = login.revision()
     found = log_in(login, "123 456")
     assert (found.state, found.issuer) == ("ready", "profile dev")
-    assert found.subject.endswith("assumed-role/dev/brokerctl-cloud")
+    assert found.subject.endswith(f"assumed-role/dev/brokerctl-cloud-{user()}")
     assert 3500 < (found.until or 0) < 3605
     assert "memory only" in found.reason
     assert login.revision() != before

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from brokerd.backends.aws.assumed import user
 from brokerd.backends.aws.chain import Roles
 from brokerd.backends.aws.clients import Clients
 from brokerd.backends.aws.login.base import scopes
@@ -44,11 +45,11 @@ def test_a_role_is_taken_on_with_the_identitys_token(aws: Aws, identity: Countin
     found = login.keys()
     (asked,) = calls(aws)
     assert asked["WebIdentityToken"] == identity.last
-    assert (asked["RoleArn"], asked["RoleSessionName"]) == (role("dev"), "brokerctl-cloud")
+    assert (asked["RoleArn"], asked["RoleSessionName"]) == (role("dev"), f"brokerctl-cloud-{user()}")
     assert asked["DurationSeconds"] == "1800"
     assert "Policy" not in asked
     assert identity.audiences == ["sts.amazonaws.com"]
-    assert found.arn.endswith("assumed-role/dev/brokerctl-cloud")
+    assert found.arn.endswith(f"assumed-role/dev/brokerctl-cloud-{user()}")
     assert found.session_token
     assert aws.calls("AssumeRoleWithWebIdentity")[0]["access_key"] == ""
 
