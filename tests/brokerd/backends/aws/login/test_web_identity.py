@@ -45,7 +45,10 @@ def test_a_role_is_taken_on_with_the_identitys_token(aws: Aws, identity: Countin
     found = login.keys()
     (asked,) = calls(aws)
     assert asked["WebIdentityToken"] == identity.last
-    assert (asked["RoleArn"], asked["RoleSessionName"]) == (role("dev"), f"brokerctl-cloud-{user()}")
+    assert (asked["RoleArn"], asked["RoleSessionName"]) == (
+        role("dev"),
+        f"brokerctl-cloud-{user()}",
+    )
     assert asked["DurationSeconds"] == "1800"
     assert "Policy" not in asked
     assert identity.audiences == ["sts.amazonaws.com"]
