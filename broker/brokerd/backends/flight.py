@@ -37,18 +37,29 @@ class Flight(Generic[_Result]):
             if flight is None:
                 flight = self._under_way = Future()
         if mine:
-            self._fly(flight, attempt)
+            settle(flight, lambda: self._flown(attempt))
         return flight.result()
 
-    def _fly(self, flight: Future[_Result], attempt: Callable[[], _Result]) -> None:
+    def _flown(self, attempt: Callable[[], _Result]) -> _Result:
         try:
-            flight.set_result(attempt())
-        except BrokerError as error:
-            flight.set_exception(error)
+            return attempt()
         finally:
             with self._lock:
                 self._under_way = None
-            if not flight.done():
-                # A fault of ours, which goes on in this thread. Not cancelled: to who awaits one of
-                # the other threads, that would look like its own end, and it would give no reply.
-                flight.set_exception(BackendUnavailable("what was waited for has failed"))
+
+
+def settle(future: Future[_Result], attempt: Callable[[], _Result]) -> None:
+    """Give to all who wait what an attempt brings, or its error.
+
+    What is no `BrokerError` is a fault of ours, which goes on in this thread; the others hear of a
+    `BackendUnavailable`.
+    """
+    try:
+        future.set_result(attempt())
+    except BrokerError as error:
+        future.set_exception(error)
+    finally:
+        if not future.done():
+            # Not cancelled: to who awaits one of the other threads, that would look like its own
+            # end, and it would give no reply.
+            future.set_exception(BackendUnavailable("what was waited for has failed"))

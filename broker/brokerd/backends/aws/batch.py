@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
-from brokershim.errors import BrokerError
+from brokerd.backends.flight import settle
 
 MOST = 20
 """Secrets in one request."""
@@ -81,9 +81,4 @@ class Batches:
         with self._lock:
             if self._open is batch:
                 self._open = None
-        try:
-            batch.answers.set_result(self._ask(batch.ids) if len(batch.ids) > 1 else {})
-        except BrokerError as error:
-            batch.answers.set_exception(error)
-        finally:
-            batch.answers.cancel()  # after any other error, which is a fault of ours
+        settle(batch.answers, lambda: self._ask(batch.ids) if len(batch.ids) > 1 else {})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
@@ -39,7 +38,7 @@ class Held:
         self._revision, self._now = revision, now
         self._lock = threading.Lock()
         self._entries: dict[Hashable, _Entry] = {}
-        self._flights: defaultdict[Hashable, Flight[Keys]] = defaultdict(Flight)
+        self._flights: dict[Hashable, Flight[Keys]] = {}
 
     def get(self, what: Hashable, take: Callable[[], Keys]) -> Keys:
         """Return what is kept, or else what one attempt of all who want it brings.
@@ -56,8 +55,17 @@ class Held:
         if found is not None:
             return found
         with self._lock:
-            flight = self._flights[what]
-        return flight.join(lambda: self._fresh(what) or self._renewed(what, take))
+            flight = self._flights.setdefault(what, Flight())
+        try:
+            return flight.join(lambda: self._fresh(what) or self._renewed(what, take))
+        finally:
+            self._landed(what, flight)
+
+    def _landed(self, what: Hashable, flight: Flight[Keys]) -> None:
+        """Forget an attempt: there may be one for every set of secrets that are read at once."""
+        with self._lock:
+            if self._flights.get(what) is flight:
+                del self._flights[what]
 
     def forget(self, keys: Keys) -> None:
         """Keep some credentials no longer: they are over."""

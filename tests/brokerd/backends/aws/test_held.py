@@ -180,3 +180,12 @@ def test_who_comes_as_an_attempt_ends_makes_no_other(
     monkeypatch.setattr(held, "_fresh", lambda _: next(looks))
     assert held.get("a", take) is found
     assert take.times == 1
+
+
+def test_no_attempt_is_remembered(held: Held, take: Takes) -> None:
+    """There may be one for every set of secrets that are read at once."""
+    held.get("a", take)
+    take.failure = ServerDown("away")
+    with pytest.raises(ServerDown):
+        held.get("b", take)
+    assert held._flights == {}
