@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 
-from brokerd.backends.base import Backend, is_watched
+from brokerd.backends.base import Backend, is_watched, mints
 from brokerd.model import BoundedBy, Credential, Secret
 from brokershim.errors import BrokerError, SecretNotFound
+from tests.support.backends import WHOM
 
 UNKNOWN = "nobody/knows-this"
 _THREADS = 8
@@ -31,8 +32,8 @@ class Given:
     Attributes:
         backend: Ready to use.
         name: A secret that it has.
-        value: Its key; where each fetch makes a new one, None.
-        rotate: Gives the secret a new key; None where each fetch does.
+        value: Its key; where each call of `key` brings a new one, None.
+        rotate: Gives the secret a new key; None where each call of `key` does.
         break_it: Makes the backend unable to answer, or refuse; from then on every call fails.
         knows: Whether it describes its secrets all the same, since it asks nobody for that.
     """
@@ -43,6 +44,13 @@ class Given:
     rotate: Callable[[bytes], object] | None
     break_it: Callable[[], object]
     knows: bool = False
+
+    def key(self, name: str = "") -> Credential:
+        """Return a secret's key as the daemon has it: fetched, or made for one lease."""
+        name, backend = name or self.name, self.backend
+        if mints(backend) and backend.makes(name):
+            return backend.make(name, backend.prepare(name), WHOM)
+        return backend.fetch(name)
 
 
 class BackendContract(ABC):
@@ -62,26 +70,26 @@ class BackendContract(ABC):
         assert isinstance(secret.bounded_by, BoundedBy)
 
     def test_it_gives_the_key(self, given: Given) -> None:
-        found = given.backend.fetch(given.name)
+        found = given.key()
         assert isinstance(found.value, bytes)
         assert found.value
         if given.value is not None:
             assert found.value == given.value
 
     def test_the_description_and_the_key_agree(self, given: Given) -> None:
-        secret, found = given.backend.describe(given.name), given.backend.fetch(given.name)
+        secret, found = given.backend.describe(given.name), given.key()
         assert secret.bounded_by == found.bounded_by
         assert secret.version in {"", found.version}
 
     def test_what_nothing_else_ends_names_nothing_to_end(self, given: Given) -> None:
-        found = given.backend.fetch(given.name)
+        found = given.key()
         if found.bounded_by is BoundedBy.BROKER:
             assert (found.expires_at, found.upstream) == (None, None)
         else:
             assert found.expires_at is not None or found.upstream is not None
 
     def test_a_name_that_it_does_not_have_is_not_found(self, given: Given) -> None:
-        for look in (given.backend.describe, given.backend.fetch):
+        for look in (given.backend.describe, given.key):
             with pytest.raises(SecretNotFound) as caught:
                 look(UNKNOWN)
             assert UNKNOWN in caught.value.message
@@ -89,15 +97,15 @@ class BackendContract(ABC):
     def test_ending_what_it_never_gave_is_harmless(self, given: Given) -> None:
         given.backend.revoke("never/given")
         given.backend.revoke("never/given")
-        assert given.backend.fetch(given.name).value
+        assert given.key().value
 
     def test_a_new_key_is_a_new_version(self, given: Given) -> None:
         if given.rotate is None:
-            assert given.backend.fetch(given.name).value != given.backend.fetch(given.name).value
+            assert given.key().value != given.key().value
             return
-        before, revision = given.backend.fetch(given.name), given.backend.revision()
+        before, revision = given.key(), given.backend.revision()
         given.rotate(b"sk-rotated")
-        after = given.backend.fetch(given.name)
+        after = given.key()
         assert after.value == b"sk-rotated"
         assert after.version != before.version
         if is_watched(given.backend):  # somebody else rotates it there, and it has to be asked
@@ -108,21 +116,21 @@ class BackendContract(ABC):
 
     def test_its_revision_stays_while_nothing_changes(self, given: Given) -> None:
         revision = given.backend.revision()
-        given.backend.fetch(given.name)
+        given.key()
         given.backend.describe(given.name)
         assert given.backend.revision() == revision
         assert hash(given.backend.revision()) == hash(revision)
 
     def test_a_secret_has_one_key_whatever_happens(self, given: Given) -> None:
         key = given.backend.key_of(given.name)
-        given.backend.fetch(given.name)
+        given.key()
         assert hash(given.backend.key_of(given.name)) == hash(key)
         assert given.backend.key_of(UNKNOWN) != key
         given.break_it()
         assert given.backend.key_of(given.name) == key
 
     def test_nothing_but_the_value_shows_the_key(self, given: Given) -> None:
-        found = given.backend.fetch(given.name)
+        found = given.key()
         secret = given.backend.describe(given.name)
         for shown in (found, secret, given.backend, vars(given.backend)):
             for text in (repr(shown), str(shown)):
@@ -130,9 +138,9 @@ class BackendContract(ABC):
         assert found.value not in pickle.dumps(secret)
 
     def test_no_error_shows_the_key(self, given: Given) -> None:
-        key = given.backend.fetch(given.name).value
+        key = given.key().value
         given.break_it()
-        calls: list[Callable[[str], Secret | Credential]] = [given.backend.fetch]
+        calls: list[Callable[[str], Secret | Credential]] = [given.key]
         if given.knows:
             assert given.backend.describe(given.name).name == given.name
         else:
@@ -157,7 +165,7 @@ class BackendContract(ABC):
         def work() -> None:
             start.wait()
             given.backend.describe(given.name)
-            found.append(given.backend.fetch(given.name))
+            found.append(given.key())
 
         threads = [threading.Thread(target=work) for _ in range(_THREADS)]
         for thread in threads:

@@ -1,4 +1,4 @@
-"""AWS as a backend: a key in Secrets Manager that is all of a secret, text or not, or a field."""
+"""AWS as a backend: a key in Secrets Manager, text or not, whole or a field; credentials of STS."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from tests.support.aws_faults import denied
 from tests.support.awsed import KEY, NAME, SECRET_ID, awsed
 
 _REFUSED = denied(role("dev"), "secretsmanager:GetSecretValue", SECRET_ID)
+_NOT_TAKEN_ON = denied(role("dev"), "sts:AssumeRole", role("bedrock")).on("AssumeRole")
 
 
 class _Static(BackendContract):
@@ -72,3 +73,24 @@ class TestField(_Static):
 
     def content(self, key: bytes) -> str:
         return json.dumps({"key": key.decode(), "user": "me"})
+
+
+class TestSts(BackendContract):
+    """Credentials that are made for one lease."""
+
+    @pytest.fixture
+    def given(self, aws: Aws) -> Given:
+        backend = awsed(aws, {NAME: {"engine": "sts", "role_arn": role("bedrock")}})
+        return Given(backend, NAME, None, None, lambda: aws.fail(_NOT_TAKEN_ON), knows=True)
+
+    def test_they_die_by_themselves_and_nothing_ends_them_earlier(self, given: Given) -> None:
+        found = given.key()
+        assert found.bounded_by is BoundedBy.PROVIDER
+        assert found.expires_at is not None
+        assert found.upstream is None
+
+    def test_no_part_of_them_is_shown(self, given: Given) -> None:
+        found = given.key()
+        parts = json.loads(found.value)
+        for part in ("SecretAccessKey", "SessionToken"):
+            assert parts[part] not in repr(found) + found.version

@@ -107,7 +107,7 @@ class TestDynamic(BackendContract):
         )
 
     def test_the_server_ends_its_keys(self, given: Given) -> None:
-        found = given.backend.fetch(NAME)
+        found = given.key()
         assert found.bounded_by is BoundedBy.BACKEND
         assert found.upstream is not None
         assert found.expires_at is not None
