@@ -11,7 +11,7 @@ from brokerd.backends.aws.chain import Roles
 from brokerd.backends.aws.policies import Policies
 from brokerd.backends.aws.terms import CURRENT, StaticTerms
 from brokerd.backends.reply import part, text
-from brokershim.errors import BackendRefused, SecretNotFound
+from brokershim.errors import BackendRefused, ConfigError, NotFound, SecretNotFound
 
 _SERVICE = "secretsmanager"
 _SERVER_FAULT = 500
@@ -97,8 +97,9 @@ class Reading:
             )
         except KeysOver:
             raise
-        except BackendRefused:
-            # Each may be read by itself all the same; not again, as long as it is this login.
+        except (BackendRefused, ConfigError, NotFound):
+            # Each may be read by itself all the same: what one is at fault for is not the others'.
+            # Not again, as long as it is this login.
             self._without_batches.add(revision)
             return {}
         return _by_id(ids, part(answer))
@@ -109,12 +110,21 @@ def _reading(terms: StaticTerms) -> str:
 
 
 def _by_id(ids: Sequence[str], answer: Mapping[str, Any]) -> Answers:
-    """Return what is told of each secret, a value or an error, by what it was asked by."""
-    told: dict[str, Mapping[str, Any]] = {}
-    for each in [*_entries(answer, "SecretValues"), *_entries(answer, "Errors")]:
-        for name in (text(each, "Name"), text(each, "ARN"), text(each, "SecretId")):
-            told[name] = each
-    return {each: told[each] for each in ids if each in told}
+    """Return what is told of each secret, a value or an error, by what it was asked by.
+
+    Nothing of one that several entries are about: it is read by itself.
+    """
+    entries = [*_entries(answer, "SecretValues"), *_entries(answer, "Errors")]
+    told = {each: [entry for entry in entries if _is_about(entry, each, ids)] for each in ids}
+    return {each: found[0] for each, found in told.items() if len(found) == 1}
+
+
+def _is_about(entry: Mapping[str, Any], secret_id: str, ids: Sequence[str]) -> bool:
+    arn = text(entry, "ARN")
+    if secret_id in (arn, text(entry, "SecretId")):
+        return True
+    # What another account calls so, and was asked for by its ARN, is not ours of that name.
+    return secret_id == text(entry, "Name") and arn not in ids
 
 
 def _entries(answer: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:

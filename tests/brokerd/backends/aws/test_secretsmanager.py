@@ -282,11 +282,22 @@ def test_several_at_once_are_one_request_with_an_error_of_its_own_for_each(aws: 
     )
 
 
-def test_a_login_that_may_not_batch_reads_one_by_one_and_is_refused_once(aws: Aws) -> None:
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("AccessDeniedException", "no"),
+        Fault("InvalidParameterException", "one of them has no such name"),
+        Fault("ResourceNotFoundException", "one of them is not there"),
+        DELETED,
+    ],
+)
+def test_what_cannot_be_read_at_once_is_read_one_by_one_and_refused_once(
+    aws: Aws, fault: Fault
+) -> None:
     names = ["team/a", "team/b"]
     for each in names:
         aws.secret(each, f"sk-{each}")
-    aws.fail(Fault("AccessDeniedException", "no", action="BatchGetSecretValue"))
+    aws.fail(fault.on("BatchGetSecretValue"))
     backend = awsed(aws, {each: {"secret_id": each} for each in names})
     for _ in range(2):
         assert [each.value.decode() for each in _at_once(backend, names)] == [
