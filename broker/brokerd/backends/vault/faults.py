@@ -44,26 +44,23 @@ _UNFIT_HINT = "see what config.toml asks it for, and at the server how that is s
 
 
 @contextmanager
-def translated(
-    what: str, missing: type[NotFound] = NotFound, backend: str | None = None
-) -> Generator[None]:
+def translated(what: str, backend: str | None = None) -> Generator[None]:
     """Turn what hvac raises within into an error of ours.
 
     Args:
         what: Was being done, and to what, for the message; such as ``reading secret/llm``.
-        missing: What a 404 is.
         backend: Whose token is used, for the hint of a 403; None while there is none.
 
     Raises:
         BackendRefused: The server says no; its reason is in the message.
-        NotFound: What ``missing`` says: the server has no such thing.
+        NotFound: The server has no such thing.
         NamespaceNotFound: It has no such namespace.
         ServerDown, BackendTimeout, …: As the transport says.
     """
     try:
         yield
     except hvac.exceptions.VaultError as error:
-        found = _translated(what, missing, error)
+        found = _translated(what, error)
         found.hint = _hint(type(error).__name__, backend) or found.hint
     except requests.RequestException as error:  # its text may hold a header, and so a token
         found = BrokerError(f"{what}: it cannot be sent ({type(error).__name__})")
@@ -75,12 +72,12 @@ def translated(
         found.__context__ = None  # `with` puts what was raised within there, in spite of `from`
 
 
-def _translated(what: str, missing: type[NotFound], error: Any) -> BrokerError:
+def _translated(what: str, error: Any) -> BrokerError:
     kind, reason = _KINDS[type(error).__name__], "; ".join(error.errors or ())
     if kind is NotFound and "namespace not found" in reason:
         return NamespaceNotFound(f"{what}: there is no such namespace")
     if kind is NotFound:
-        return missing(f"{what}: {reason or 'there is no such thing'}")
+        return NotFound(f"{what}: {reason or 'there is no such thing'}")
     return kind(f"{what}: {reason or 'the server does not say why'}")
 
 

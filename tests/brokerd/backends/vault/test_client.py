@@ -22,7 +22,6 @@ from brokershim.errors import (
     NamespaceNotFound,
     NotFound,
     RateLimited,
-    SecretNotFound,
     ServerDown,
     ServerSealed,
     ServerUnproven,
@@ -56,7 +55,7 @@ def kv(vault_server: Server) -> str:
 
 
 def _read(vault: Vault, token: str | None, mount: str, path: str = "llm/openai") -> Any:
-    with translated(f"reading {mount}/{path}", SecretNotFound):
+    with translated(f"reading {mount}/{path}"):
         read = vault.client(token).secrets.kv.v2.read_secret_version
         return read(path, mount_point=mount, raise_on_deleted_version=True)["data"]["data"]["key"]
 
@@ -93,9 +92,9 @@ def test_without_the_right_neither(vault_server: Server, kv: str) -> None:
 
 def test_what_is_not_there_is_not_found(vault_server: Server, kv: str) -> None:
     vault, root = vault_at(vault_server.url), vault_server.root.token
-    error = _error(SecretNotFound, _read, vault, root, kv, "llm/none")
+    error = _error(NotFound, _read, vault, root, kv, "llm/none")
     assert error.message == f"reading {kv}/llm/none: there is no such thing"
-    assert "no handler for route" in _error(SecretNotFound, _read, vault, root, "none").message
+    assert "no handler for route" in _error(NotFound, _read, vault, root, "none").message
     with pytest.raises(NotFound) as caught, translated("reading it"):
         vault.client(root).auth.jwt.read_role("none", path="none")
     assert type(caught.value) is NotFound
@@ -125,7 +124,7 @@ def test_a_namespace_is_a_world_of_its_own(vault_server: Server) -> None:
         root = vault_server.root.token
         inside = vault_at(vault_server.url, namespace=team.namespace)
         assert _read(inside, root, mount) == "of-the-team"
-        _error(SecretNotFound, _read, vault_at(vault_server.url), root, mount)
+        _error(NotFound, _read, vault_at(vault_server.url), root, mount)
 
 
 def test_a_namespace_that_is_not_there_is_named(vault_server: Server, kv: str) -> None:
