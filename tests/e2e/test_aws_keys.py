@@ -63,6 +63,12 @@ def cloud(fresh: Session, aws: Aws) -> Iterator[Session]:
         yield fresh
 
 
+def test_nobody_asks_aws_before_a_key_is_wanted(cloud: Session, aws: Aws) -> None:
+    (listed,) = as_json(cloud, "brokerctl backend list")
+    assert (listed["kind"], listed["login"], listed["state"]) == ("aws", "web-identity", "closed")
+    assert [each["action"] for each in aws.calls()] == ["CreateSecret"]  # our own
+
+
 def test_an_app_is_served_by_a_session_that_may_read_one_secret(cloud: Session, aws: Aws) -> None:
     assert cloud.app("print(ask())").stdout.startswith("Hello")
     assert cloud.provider.asked[-1].key == cloud.keys[-1]
@@ -81,23 +87,6 @@ def test_a_key_that_is_put_there_reaches_a_running_app(cloud: Session, aws: Aws)
         assert time.monotonic() - begun < _WATCH + _TICK + _SLACK
     (rotated,) = cloud.events(event="lease.ended", reason="secret rotated")
     assert rotated["secret"] == "openai/dev"
-
-
-def test_a_rotation_is_waited_for_and_gives_no_key_before_it_is_done(
-    cloud: Session, aws: Aws
-) -> None:
-    with cloud.starts(_ASKING) as app:
-        older, newer = cloud.keys[-1], cloud.new_key()
-        assert _key_that_is_used(cloud, app) == older
-        aws.rotates(_ID, _content(newer))
-        with cloud.start("brokerctl rotate openai/dev") as rotating:
-            assert eventually(lambda: bool(aws.calls("RotateSecret")))
-            assert {_key_that_is_used(cloud, app) for _ in range(5)} == {older}
-            assert rotating.poll() is None
-            aws.finish(_ID)
-            assert rotating.wait(20) == 0
-        assert eventually(lambda: _key_that_is_used(cloud, app) == newer)
-        assert all(each.accepted for each in cloud.provider.asked)
 
 
 def test_credentials_that_aws_ends_are_had_anew(cloud: Session, aws: Aws) -> None:
