@@ -17,6 +17,7 @@ from brokershim.awskeys import keys_of
 from brokershim.errors import BrokerError, HostNotAllowed, UsageError
 from brokershim.held import Held
 from brokershim.holder import Holder
+from brokershim.hooks import logs
 from brokershim.hooks.errors import PLAIN, taken_apart
 from brokershim.hooks.rejected import refused, report
 from brokershim.hosts import Target, check_host, name_in
@@ -50,6 +51,7 @@ def patch(module: Any, holder: Holder) -> None:
     if original is None:
         sys.stderr.write(f"brokershim: botocore has no {_CLASS}.{_METHOD}: nothing is signed\n")
     elif not hasattr(original, _MARK):
+        logs.install()
         setattr(session, _METHOD, _patched(original, module, holder))
 
 
@@ -97,8 +99,7 @@ class _Hop:
             names = references(self._found)
             leases = self._leases(names)
             outcome = self._sent(request, leases)
-            over = _refused(outcome, leases)
-            if not over:
+            if not (over := _refused(outcome, leases)):
                 return outcome
             report(self._holder, over, outcome.status_code)
             fresh = self._leases(names)
@@ -119,7 +120,8 @@ class _Hop:
         outgoing = _keyed(request, self._found, leases)
         scrubber = Scrubber({}, [lease.scrubber for lease in leases.values()])
         try:
-            response = self._send_as_is(outgoing)
+            with logs.washed(scrubber):
+                response = self._send_as_is(outgoing)
             return response if response.status_code < _FIRST_ERROR else _washed(response, scrubber)
         except BaseException as error:  # noqa: BLE001 - raised by the caller, outside of its frames
             failure = error

@@ -2,11 +2,14 @@
 
 At level DEBUG, httpcore logs the headers of responses, which may repeat a key, and hpack those of
 HTTP/2 requests. A filter on their loggers puts the reference back before any handler sees it.
+botocore and urllib3 log exceptions, with the frames that hold the request as it goes out: handlers
+that keep records, or show variables, would have it. Of those a traceback's text is left.
 """
 
 from __future__ import annotations
 
 import logging
+import traceback
 
 from brokershim.scrub import Scrubber
 
@@ -15,6 +18,9 @@ _LOGGERS = (
       for part in ("connection", "http11", "http2", "proxy", "socks")),
     "hpack.hpack",
     "hpack.table",
+    "botocore.httpsession",
+    "urllib3.connection",
+    "urllib3.connectionpool",
 )  # fmt: skip
 
 _in_flight: list[Scrubber] = []  # one may be there twice: its lease is used by two requests
@@ -40,8 +46,15 @@ def install() -> None:
 
 
 def _wash(record: logging.LogRecord) -> bool:
-    message = record.getMessage()
-    for scrubber in tuple(_in_flight):
-        message = scrubber.text(message)
-    record.msg, record.args = message, None
+    scrubbers = tuple(_in_flight)
+    if scrubbers and record.exc_info:
+        shown = "".join(traceback.format_exception(*record.exc_info)).rstrip()
+        record.exc_text, record.exc_info = _scrubbed(shown, scrubbers), None
+    record.msg, record.args = _scrubbed(record.getMessage(), scrubbers), None
     return True
+
+
+def _scrubbed(text: str, scrubbers: tuple[Scrubber, ...]) -> str:
+    for scrubber in scrubbers:
+        text = scrubber.text(text)
+    return text
