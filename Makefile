@@ -9,6 +9,10 @@ JOBS ?= 2
 # LiteLLM would fetch its price list at import; nothing here may need a network.
 export LITELLM_LOCAL_MODEL_COST_MAP := True
 
+# Some shells and images set it (Python then keeps no byte code): each of the thousand processes
+# that a run starts would compile all that it imports anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile

@@ -70,13 +70,13 @@ def _answers(python: str) -> bool:
     return subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode == 0
 
 
-@pytest.mark.parametrize("python", _pythons())
-def test_every_module_imports_from_the_standard_library_alone(python: str, installed: Path) -> None:
-    command = [python, "-I", "-S", "-c", _IMPORT_ALL, str(installed)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, env=dict(os.environ)
-    )
-    assert done.returncode == 0, done.stderr
-    count, foreign = done.stdout.split(" ", 1)
-    assert int(count) > 15
-    assert foreign.strip() == "['brokershim']"
+def test_every_module_imports_from_the_standard_library_alone(installed: Path) -> None:
+    for python in _pythons():
+        command = [python, "-I", "-S", "-c", _IMPORT_ALL, str(installed)]
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, env=dict(os.environ)
+        )
+        assert done.returncode == 0, (python, done.stderr)
+        count, foreign = done.stdout.split(" ", 1)
+        assert int(count) > 15, python
+        assert foreign.strip() == "['brokershim']", python

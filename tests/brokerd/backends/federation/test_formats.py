@@ -6,12 +6,8 @@ import json
 from typing import Any
 from urllib.parse import parse_qsl
 
-import anthropic
 import httpx2
-import openai
 import pytest
-from anthropic.lib.credentials import WorkloadIdentityCredentials
-from openai.auth import WorkloadIdentity
 
 from brokerd.backends.federation.formats import FORMATS
 from brokerd.model import Delivery
@@ -42,7 +38,13 @@ def test_every_rule_of_the_test_servers_has_its_format() -> None:
             assert form.audience == RULES[kind].audience
 
 
+# Either SDK takes seconds to import: not while tests are collected, which every worker does.
+
+
 def test_anthropic_is_asked_as_its_own_sdk_asks(one: Federated) -> None:
+    import anthropic
+    from anthropic.lib.credentials import WorkloadIdentityCredentials
+
     one.backend = one.build({"service_account_id": "svac_1", "workspace_id": "default"})
     one.backend.fetch(NAME)
     theirs = WorkloadIdentityCredentials(
@@ -67,6 +69,9 @@ def test_anthropic_is_asked_as_its_own_sdk_asks(one: Federated) -> None:
 
 
 def test_openai_is_asked_as_its_own_sdk_asks() -> None:
+    import openai
+    from openai.auth import WorkloadIdentity
+
     with federated("openai") as parts:
         parts.backend.fetch(NAME)
         settings = SETTINGS["openai"]
