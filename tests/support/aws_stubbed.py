@@ -42,6 +42,9 @@ class StubbedRoles:
     def revision(self) -> int:
         return self.login
 
+    def keys(self, scope: str | None = None) -> None:
+        self.asked.append(("having credentials", scope))
+
     def call(
         self,
         service: str,

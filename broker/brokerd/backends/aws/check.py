@@ -62,6 +62,8 @@ class Checks:
 
     def make(self) -> list[Finding]:
         """Return what is allowed for each secret, and besides; raises as `Roles.call`."""
+        # First: where there is no role, none of the questions below is what is refused.
+        self._roles.keys(self._policies.checking())
         who = self._role or self._who()
         findings = [self._of(each, who) for each in self._terms]
         besides = self._allowed(who, _EVERYWHERE, "*")

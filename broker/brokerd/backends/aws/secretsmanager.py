@@ -82,6 +82,7 @@ class StaticSecrets:
         except KeysOver:
             raise
         except BackendRefused:
+            self._read(terms)  # refused, too, where it is the role that is
             # Not again, as long as it is this login: each refusal is an alarm in CloudTrail.
             self._without_stages.add(asked)
             return None

@@ -16,8 +16,10 @@ from brokerd.backends.aws.terms import Terms, read
 from brokerd.backends.people import Finding
 from brokerd.table import Table
 from brokershim.errors import BackendRefused
-from tests.support.aws import ACCOUNT, REGION, role
+from tests.support.aws import ACCOUNT, REGION, Aws, role
+from tests.support.aws_faults import denied
 from tests.support.aws_stubbed import StubbedRoles
+from tests.support.awsed import awsed
 
 NAME, ID = "openai/dev", "prod/openai"
 ARN = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{ID}-a1B2c3"
@@ -165,3 +167,9 @@ def test_nobody_reads_a_secret_for_it(world: World) -> None:
     world.simulates([], "*")
     world.check()
     assert [what for what, _ in world.roles.asked if "reading" in what] == []
+
+
+def test_a_role_that_is_refused_is_told_and_not_the_lack_of_a_secret(aws: Aws) -> None:
+    aws.fail(denied("arn:aws:iam::1:role/hub", "sts:AssumeRole", role("dev")).on("AssumeRole"))
+    with pytest.raises(BackendRefused, match="may not sts:AssumeRole"):
+        awsed(aws, roles=[role("dev")]).check()

@@ -206,10 +206,21 @@ def test_a_login_that_may_not_look_at_labels_reads_and_is_refused_once(world: Wo
     world.gives(OLD)
     world.secrets.fetch(_terms())
     world.refuses("describe_secret")
-    for _ in range(3):
+    for _ in range(4):  # once more than it is asked: the role might be what is refused
         world.gives(NEW)
     assert [world.secrets.newest(_terms()) for _ in range(3)] == [NEW] * 3
     world.roles.login += 1  # somebody else may be allowed to
+    world.tells({NEW: ["AWSCURRENT"]})
+    assert world.secrets.newest(_terms()) == NEW
+
+
+def test_a_role_that_is_refused_for_a_while_is_no_lack_of_a_right(world: World) -> None:
+    world.gives(OLD)
+    world.secrets.fetch(_terms())
+    for each in ("describe_secret", "get_secret_value"):
+        world.refuses(each)
+    with pytest.raises(BackendRefused):
+        world.secrets.newest(_terms())
     world.tells({NEW: ["AWSCURRENT"]})
     assert world.secrets.newest(_terms()) == NEW
 
