@@ -25,13 +25,24 @@ def washed(text: str, *secrets: str) -> str:
         text: What it said.
         secrets: The tokens that it was sent.
     """
+    text = without(text, *secrets)
+    visible = "".join(each if each.isprintable() else " " for each in text)
+    whole = " ".join(_RUN.sub(_hidden, visible).split())
+    return whole if len(whole) <= _LONGEST else whole[: _LONGEST - 1] + "…"
+
+
+def without(text: str, *secrets: str) -> str:
+    """Return a server's words without the tokens that it was sent, nor a longer part of one.
+
+    Args:
+        text: What it said.
+        secrets: Those tokens.
+    """
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         text = text.replace(secret, _MASK)
         for part in secret.split("."):
             text = text.replace(part, _MASK) if len(part) >= _SHORTEST_PART else text
-    visible = "".join(each if each.isprintable() else " " for each in text)
-    whole = " ".join(_RUN.sub(_hidden, visible).split())
-    return whole if len(whole) <= _LONGEST else whole[: _LONGEST - 1] + "…"
+    return text
 
 
 def _hidden(run: re.Match[str]) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 from brokerd.backends.aws.dates import sent_at
 from brokerd.backends.reply import part, text
-from brokerd.washing import washed
+from brokerd.washing import washed, without
 from brokershim.errors import (
     BackendRefused,
     BrokerError,
@@ -81,6 +81,8 @@ _WHOM = re.compile(
 )
 _POLICY = r"[a-z-]+(?: [a-z-]+)? (?:policy|boundary)"
 _WHY = re.compile(rf"no {_POLICY}|explicit deny(?: in an? {_POLICY})?")
+_LONGEST = 4096
+"""Characters of what AWS says; it says far less."""
 _CODE = re.compile(r"[A-Za-z][\w.]{0,99}", re.ASCII)
 PROXY_HINT = "is there a proxy before it? see `endpoints` of the backend in config.toml"
 _SKEW_SECONDS = 240.0
@@ -111,6 +113,7 @@ def refusal(
     error, about = part(answer, "Error"), part(answer, "ResponseMetadata")
     # Identity Center has its words where OAuth has them (RFC 6749, section 5.2).
     said = text(error, "Message") or text(answer, "error_description")
+    said = without(said, *secrets)[:_LONGEST]
     code, status = text(error, "Code"), about.get("HTTPStatusCode", 0)
     if code in _THROTTLED or status == HTTPStatus.TOO_MANY_REQUESTS:
         return RateLimited(f"{what}: AWS asks for a pause ({_named(code)})")
@@ -120,12 +123,10 @@ def refusal(
         return _badly_signed(what, code, said, _skew(answer, now))
     if not _CODE.fullmatch(code):  # botocore's number of a status, for want of one
         return ServerDown(f"{what}: the answer is none of AWS (status {status})", hint=PROXY_HINT)
-    return _no(what, code, said, missing, secrets)
+    return _no(what, code, said, missing)
 
 
-def _no(
-    what: str, code: str, said: str, missing: type[NotFound], secrets: tuple[str, ...]
-) -> BrokerError:
+def _no(what: str, code: str, said: str, missing: type[NotFound]) -> BrokerError:
     """Return the error for a refusal that is about what was asked."""
     if code in _OVER:
         return KeysOver(f"{what}: the credentials are over, or are none ({code})", hint=_LOGIN)
@@ -137,7 +138,7 @@ def _no(
         return missing(f"{what}: AWS has no such thing, or no such version of it", hint=_WHERE)
     if "deletion" in said or "deleted" in said:
         return SecretDeleted(f"{what}: it is marked for deletion", hint=_RESTORE)
-    return _other(what, code, washed(said, *secrets) or "AWS does not say why")
+    return _other(what, code, washed(said) or "AWS does not say why")
 
 
 def _other(what: str, code: str, reason: str) -> BrokerError:

@@ -132,12 +132,15 @@ def _judge(host: str, request: Any, answer: Answer) -> None:
 
     Raises:
         ServerDown: It is a redirect, or no JSON where that was asked in.
+        HTTPClientError: It has a document type, which AWS never sends; botocore may try again.
     """
     if HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST:
         raise ServerDown(f"{host} redirects, and a signed request goes only where it is meant to")
     asked_in_json = _headers(request).get("content-type", "").startswith(_JSON)
     if answer.status < HTTPStatus.BAD_REQUEST and asked_in_json and not _is_object(answer.body):
         raise foreign(host, answer.status)
+    if not asked_in_json and _has_document_type(answer.body):
+        raise _exceptions.HTTPClientError(error=foreign(host, answer.status))
 
 
 def foreign(host: str, status: int) -> ServerDown:
@@ -153,3 +156,12 @@ def _is_object(body: bytes) -> bool:
         return isinstance(json.loads(body), dict)
     except (ValueError, RecursionError):
         return False
+
+
+def _has_document_type(body: bytes) -> bool:
+    """Return whether XML may define entities, of which a little becomes hundreds of megabytes.
+
+    (XML 1.0, section 2.8.) Of all encodings that Python's parser knows, only UTF-16 does not write
+    it so, and has zeros for it.
+    """
+    return b"<!DOCTYPE" in body or b"\0" in body

@@ -170,6 +170,17 @@ def test_what_was_sent_is_hidden_whatever_its_shape() -> None:
     assert "is bad" in error.message
 
 
+def test_what_was_sent_is_hidden_in_names_too_and_no_name_is_without_end() -> None:
+    error = refused(
+        "AccessDenied",
+        f"User: arn:aws:sts::1:{TOKEN} is not authorized to perform: sts:X on resource: {TOKEN}",
+    )
+    assert TOKEN not in f"{error.message} {error.details}"
+    assert "may not sts:X" in error.message
+    error = refused("AccessDenied", f"User: arn:aws:{'x' * 100_000} is not authorized to perform")
+    assert len(error.message) < 5000
+
+
 def test_a_time_that_is_refused_without_a_date_is_still_the_clock() -> None:
     answer = {"Error": {"Code": "RequestExpired", "Message": ""}, "ResponseMetadata": {}}
     assert type(refusal("reading", answer, SecretNotFound)) is ClockSkew

@@ -93,6 +93,19 @@ def test_nor_is_it_where_that_is_xml(body: bytes) -> None:
             client.get_caller_identity()
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le"])
+def test_xml_defines_no_entities(encoding: str) -> None:
+    text = (
+        '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY e "evil">]><GetCallerIdentityResponse>'
+        "<GetCallerIdentityResult><Arn>&e;</Arn></GetCallerIdentityResult>"
+        "</GetCallerIdentityResponse>"
+    )
+    with answering(Answer(200, text.encode(encoding))) as server:
+        client = clients(server.url).client("sts", ADMINS)
+        with pytest.raises(ServerDown, match="answers what AWS does not"), translated("asking"):
+            client.get_caller_identity()
+
+
 @pytest.mark.parametrize("date", [b"1e999", b"-1e999", b"99999999999999999999", b"NaN", b"{}"])
 def test_a_date_that_no_calendar_has_is_not_awss(date: bytes) -> None:
     body = b'{"SecretString": "k", "CreatedDate": ' + date + b"}"
