@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections.abc import Callable
 
@@ -25,7 +26,7 @@ _LOGS = "see the logs of the secret's rotation function (CloudWatch)"
 
 
 class Rotations:
-    """Asks for rotations, and how they go.
+    """Asks for rotations, and how they go. For use by any number of threads.
 
     Args:
         roles: Asks AWS.
@@ -42,6 +43,7 @@ class Rotations:
         now: Callable[[], float] = clock.now,
     ) -> None:
         self._roles, self._reading, self._policies, self._now = roles, reading, policies, now
+        self._lock = threading.Lock()
         self._asked_at: dict[str, float] = {}
 
     def begin(self, terms: StaticTerms) -> str:
@@ -74,7 +76,6 @@ class Rotations:
         """
         labels = self._stages(terms).of(version)
         if CURRENT in labels:
-            self._asked_at.pop(version, None)
             return True
         if PENDING in labels or (not labels and self._is_new(version)):
             return False
@@ -86,8 +87,6 @@ class Rotations:
     def _ask(self, terms: StaticTerms, function: str | None) -> str:
         # The token becomes the version's id, and makes one rotation of a request that is repeated.
         version = str(uuid.uuid4())
-        self._asked_at = {each: at for each, at in self._asked_at.items() if self._is_new(each)}
-        self._asked_at[version] = self._now()
         self._roles.call(
             "secretsmanager",
             lambda client: client.rotate_secret(
@@ -96,6 +95,9 @@ class Rotations:
             f"rotating {terms.secret.name} ({terms.secret_id})",
             scope=self._policies.rotating(terms.secret_id, function),
         )
+        with self._lock:  # another rotation may have been asked for at the same time
+            recent = {each: at for each, at in self._asked_at.items() if self._is_new(each)}
+            self._asked_at = {**recent, version: self._now()}
         return version
 
     def _stages(self, terms: StaticTerms) -> Stages:

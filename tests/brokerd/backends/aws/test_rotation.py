@@ -94,6 +94,28 @@ def test_a_version_that_is_not_known_yet_is_waited_for_but_not_for_long(world: W
         world.rotations.is_done(_terms(), version)
 
 
+def test_each_of_several_is_waited_for(world: World) -> None:
+    for version in [world.begins() for _ in range(2)]:
+        world.tells({OLD: ["AWSCURRENT"]})
+        assert not world.rotations.is_done(_terms(), version)
+
+
+def test_an_answer_that_takes_its_time_takes_none_of_that(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = world.roles.call
+
+    def slowly(*what: Any, **more: Any) -> Any:
+        world.time += 20.0
+        return ask(*what, **more)
+
+    monkeypatch.setattr(world.roles, "call", slowly)
+    version = world.begins()
+    monkeypatch.undo()
+    world.tells({OLD: ["AWSCURRENT"]})
+    assert not world.rotations.is_done(_terms(), version)
+
+
 def test_one_that_another_rotation_has_replaced_is_over(world: World) -> None:
     version = world.begins()
     world.tells({version: ["AWSPREVIOUS"], OLD: ["AWSCURRENT"]})
