@@ -7,12 +7,13 @@ import asyncio
 import json
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable
 from types import TracebackType
 from typing import NoReturn
 
-from brokerd.daemon import Daemon
+from brokerd.daemon import STOPS, Daemon
 from brokerd.harden import harden
 from brokerd.listener import Listener
 from brokershim.errors import BrokerError
@@ -46,8 +47,22 @@ async def _serve(protection: list[str], ready: Callable[[], None]) -> None:
     listener = Listener(os.path.join(runtime_dir(), "broker.sock"))
     daemon = Daemon(listener, protection)
     _log.info("serving %s", listener.path)
-    await daemon.run(ready)
+    try:
+        await daemon.run(ready)
+    finally:
+        _heed_no_more()
     _log.info("stopped")
+
+
+def _heed_no_more() -> None:
+    """Let nobody who says it twice break into the end.
+
+    The loop closes the pipe that a signal is written to before it lets go of the signals, and from
+    then on one would end the process as if it had failed.
+    """
+    for number in STOPS:
+        asyncio.get_running_loop().remove_signal_handler(number)
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _parser() -> argparse.ArgumentParser:

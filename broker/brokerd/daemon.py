@@ -24,6 +24,8 @@ from brokerd.service.verbs import Verbs
 from brokershim import clock, wire
 from brokershim.errors import AuditUnavailable, BrokerError
 
+STOPS = (signal.SIGTERM, signal.SIGINT)
+"""The signals that end it."""
 _TICK_SECONDS = 1.0
 _SHORTEST_TICK_SECONDS = 0.05
 _SETTLE_SECONDS = 5.0
@@ -68,7 +70,7 @@ class Daemon:
             ready: Called once the daemon answers.
         """
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in STOPS:
             loop.add_signal_handler(number, self._stopping.set)
         await self._parts.audit.record("daemon.started", pid=os.getpid())
         self._parts.upstream.resume()

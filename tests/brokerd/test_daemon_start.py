@@ -111,6 +111,15 @@ def test_a_signal_ends_it_in_order(world: World, number: int) -> None:
     assert [each["event"] for each in world.events()] == ["daemon.started", "daemon.stopped"]
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_in_order_however_often_it_comes(world: World, number: int) -> None:
+    with started(world) as daemon:
+        while daemon.process.poll() is None:
+            daemon.process.send_signal(number)
+        assert daemon.process.returncode == 0
+        assert daemon.log.rstrip().endswith("INFO stopped")
+
+
 _FAULTY = """
 import runpy, threading
 from concurrent.futures import ThreadPoolExecutor
