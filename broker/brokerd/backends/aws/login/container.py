@@ -85,7 +85,7 @@ def _checked(url: str) -> str:
     """Return a URL where it is on this machine: anyone else would be asked in clear."""
     try:
         parts = urlsplit(url)
-        host = parts.hostname or ""
+        host, _ = parts.hostname or "", parts.port
     except ValueError:
         host, parts = "", urlsplit("")
     visible = url.isascii() and url.isprintable() and " " not in url

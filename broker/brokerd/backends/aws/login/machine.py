@@ -22,6 +22,8 @@ from brokershim import clock
 from brokershim.errors import BackendRefused, IdentityUnavailable, ServerDown
 from brokershim.reference import is_key
 
+_LONGEST_WORD = 1024
+"""Characters: a token has 56, the name of a role up to 64."""
 SECONDS = 2.0
 """How long one request may take; the service is on this machine, or it is not there at all."""
 
@@ -61,7 +63,7 @@ def text_of(what: str, answer: Answer) -> str:
         ServerDown: It is none.
     """
     found = answer.body.decode("ascii", errors="replace").strip()
-    if not found or not found.isascii() or not found.isprintable() or " " in found:
+    if not is_key(found) or len(found) > _LONGEST_WORD:
         raise ServerDown(f"{what}: the answer is none of AWS")
     return found
 

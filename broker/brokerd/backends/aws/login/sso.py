@@ -60,6 +60,7 @@ def build(
         "start_url": start_url,
         "region": region,
         "endpoint": clients.settings.endpoints.get("sso-oidc", ""),
+        "portal": clients.settings.endpoints.get("sso", ""),
     }
     keeper = Keeper(Entry(f"backend/{name}", f"the login of {name}", _HINT), bound)
     clocks, there = Clocks(), Clients(name, replace(clients.settings, region=region))

@@ -115,6 +115,8 @@ def test_a_service_on_this_machine_is_asked(url: str) -> None:
         "http://me@169.254.170.23/x",
         "http://169.254.170.23/x y",
         "http://[::1/x",
+        "http://127.0.0.1:99999/x",
+        "http://127.0.0.1:http/x",
         "https://169.254.170.23/v1/credentials",
         "ftp://127.0.0.1/x",
         "file:///etc/passwd",

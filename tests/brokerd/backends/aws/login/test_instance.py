@@ -127,7 +127,7 @@ def test_a_service_that_hangs_up() -> None:
         Instance(server.url).keys()
 
 
-@pytest.mark.parametrize("name", [b"", b"dev\nother", b"a role", b"\xff"])
+@pytest.mark.parametrize("name", [b"", b"dev\nother", b"a role", b"\xff", b"x" * 2000])
 def test_what_is_no_role_is_not_asked_for(name: bytes) -> None:
     service = Service()
     service.instead[ROLES] = Answer(200, name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -39,6 +40,19 @@ def test_a_token_goes_only_where_it_is_from(
     asked = len(center.asked)
     other = made(asking, **values)
     assert other.account.standing().state == "login"
+    with pytest.raises(LoginRequired):
+        other.keys()
+    assert len(center.asked) == asked
+
+
+@pytest.mark.parametrize("service", ["sso", "sso-oidc"])
+def test_nor_to_another_endpoint(
+    sso: SingleSignOn, asking: Clients, center: IdentityCenter, service: str
+) -> None:
+    sso.account.login("browser").run()
+    asked = len(center.asked)
+    there = {**asking.settings.endpoints, service: center.url.replace("127.0.0.1", "localhost")}
+    other = made(Clients("cloud", replace(asking.settings, endpoints=there)))
     with pytest.raises(LoginRequired):
         other.keys()
     assert len(center.asked) == asked
