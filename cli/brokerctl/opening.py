@@ -79,8 +79,8 @@ def _ask_for_approval(
     names = ", ".join(pending)
     refused = ApprovalRequired(
         f"a person has to approve {names} for this program",
-        hint="type the same command in a terminal; or grant it: `brokerctl init VARIABLE=SECRET` "
-        "and `brokerctl allow` here, or a [[grant]] in policy.toml",
+        hint="type the same command in a terminal; or grant it: with a [[grant]] in policy.toml, "
+        "or for `brokerctl run` with `brokerctl init VARIABLE=SECRET` and `brokerctl allow` here",
     )
     with terminal() as asking:
         if asking is None:

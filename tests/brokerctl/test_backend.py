@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import threading
 
+import pytest
+
 from brokershim.errors import BackendNotFound, BackendTimeout, KeyringUnavailable
 from tests.brokerctl.conftest import CommandLine
 
@@ -49,7 +51,7 @@ def test_list_says_how_each_fares_and_what_to_do(cli: CommandLine) -> None:
     assert done.stdout.splitlines() == [
         "BACKEND  KIND        LOGIN  STATE",
         "corp     vault       cert   waits for its private key (PEM)",
-        "llm      federation  -      ok",
+        "llm      federation  -      not known to be away",
         "people   vault       oidc   waits for a login",
     ]
     assert done.stderr.splitlines() == [
@@ -65,7 +67,16 @@ def test_list_says_nothing_of_what_is_done(cli: CommandLine) -> None:
     cli.daemon({"backend.list": {"backends": [given, person], "next": None}})
     done = cli.run("backend", "list")
     assert done.stderr == ""
-    assert [line.split()[-1] for line in done.stdout.splitlines()] == ["STATE", "ok", "ok"]
+    assert [line.count("not known to be away") for line in done.stdout.splitlines()] == [0, 1, 1]
+
+
+@pytest.mark.parametrize("state", ["absent", "failed"])
+def test_list_says_that_one_cannot_log_in(cli: CommandLine, state: str) -> None:
+    person = {**PEOPLE, "account": {**PEOPLE["account"], "state": state, "reason": "no keyring"}}  # type: ignore[dict-item]
+    cli.daemon({"backend.list": {"backends": [person], "next": None}})
+    done = cli.run("backend", "list")
+    assert done.stdout.splitlines()[1].endswith("cannot log in")
+    assert done.stderr == "brokerctl: people: no keyring\n"
 
 
 def test_list_as_json(cli: CommandLine) -> None:

@@ -102,4 +102,6 @@ def test_nobody_to_ask_is_a_refusal(cli: CommandLine) -> None:
     done = cli.run("credentials", NAME)
     assert (done.returncode, done.stdout) == (3, "")
     assert "a person has to approve bedrock/dev" in done.stderr
+    # No broker.toml lets this command: who trusted one would be asked again.
+    assert "a [[grant]] in policy.toml, or for `brokerctl run` with `brokerctl init" in done.stderr
     assert fake.params("lease.acquire") == []

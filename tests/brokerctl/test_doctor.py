@@ -244,6 +244,14 @@ def test_an_identity(cli: CommandLine, state: str, reason: str, verdict: str, hi
 
 
 @pytest.mark.usefixtures("python3")
+@pytest.mark.parametrize("kind", ["aws", "vault"])
+def test_the_login_to_a_backend_that_fails(cli: CommandLine, kind: str) -> None:
+    row = {**_IDENTITY, "kind": kind, "state": "failed", "reason": "no keyring"}
+    cli.daemon({**WELL, "identity.list": {"identities": [row], "next": None}})
+    assert look(cli, 1)["identity work"].hint == f"see docs/{kind}.md"
+
+
+@pytest.mark.usefixtures("python3")
 @pytest.mark.parametrize(
     ("state", "reason", "verdict"),
     [("closed", "", "ok"), ("closed", "h is slow", "warn"), ("open", "h is slow", "warn")],

@@ -59,6 +59,7 @@ def test_it_does_not_wait_for_ever(cli: CommandLine) -> None:
     done = cli.run("rotate", "openai/dev", "--timeout", "1s")
     assert done.returncode == 6
     assert "is not over after" in done.stderr
+    assert "hint: `brokerctl rotate openai/dev` waits for it again" in done.stderr
 
 
 def test_ctrl_c_ends_the_waiting_alone(cli: CommandLine) -> None:

@@ -87,7 +87,7 @@ def test_status_says_that_a_broken_policy_grants_nothing(cli: CommandLine) -> No
 @pytest.mark.parametrize(
     ("health", "words"),
     [
-        (("closed", 0, None, "", 1, 61.2), "ok"),
+        (("closed", 0, None, "", 1, 61.2), "not known to be away"),
         (("closed", 2, None, "h is slow", 1, 61.2), "2 failures in a row: h is slow"),
         (("open", 4, 61.2, "h is slow", 0, None),
          "away, asked again in 1m 1s: h is slow; no key of it is kept"),

@@ -10,6 +10,9 @@ from brokerctl.checks.check import Check
 from brokerctl.replies import field, pages
 from brokershim.client import Client
 
+_MANUALS = {"aws": "docs/aws.md", "vault": "docs/vault.md"}
+"""By kind of backend: where it says how a person logs in to one."""
+
 
 def sources(client: Client | None) -> Iterator[Check]:
     """Look at what the daemon says of where keys come from; without one, at nothing."""
@@ -33,7 +36,8 @@ def _identity(row: dict[str, Any]) -> Check:
         case "absent":
             return Check(what, "warn", reason)
         case _:
-            return Check(what, "fail", reason, "see docs/identities.md")
+            manual = _MANUALS.get(field(row, "kind", str), "docs/identities.md")
+            return Check(what, "fail", reason, f"see {manual}")
 
 
 def _backend(row: dict[str, Any]) -> Check:

@@ -129,7 +129,8 @@ def _waits_for(row: dict[str, Any]) -> str:
     enrolment, account = row["enrolment"], row["account"]
     if enrolment and enrolment["done"] is False:
         return f"waits for its {field(enrolment, 'wants', str)}"
-    return "waits for a login" if account and account["state"] == "login" else ""
+    states = {"login": "waits for a login", "absent": "cannot log in", "failed": "cannot log in"}
+    return states.get(field(account, "state", str), "") if account else ""
 
 
 def _advice(row: dict[str, Any]) -> list[str]:

@@ -59,7 +59,8 @@ def _wait(client: Client, name: str, version: str, seconds: int) -> None:
         if waited >= seconds:
             raise BackendTimeout(
                 f"the rotation of {name} is not over after {output.span(waited)}",
-                hint="see at its backend whether it fails there; the key before is still served",
+                hint=f"`brokerctl rotate {name}` waits for it again; see at its backend whether it "
+                "fails there; the key before is still served",
             )
         if turn % _TOLD_EVERY == 0:
             output.progress(f"waiting for version {version}… ({output.span(waited)}; Ctrl-C ends)")

@@ -121,8 +121,8 @@ def describe_backend(backend: dict[str, Any]) -> str:
             return f"away, asked again with the next request: {backend['reason']}"
         case _ if backend["failures"]:
             return f"{failures} in a row: {backend['reason']}"
-        case _:
-            return "ok"
+        case _:  # it may refuse all the same: that is heard by whoever asks it
+            return "not known to be away"
 
 
 def _meanwhile(backend: dict[str, Any]) -> str:
