@@ -14,6 +14,7 @@ from brokerd.backends.aws.login.profiles import Profiles
 from brokerd.backends.aws.settings import role
 from brokerd.table import Table
 from brokershim.errors import ConfigError
+from brokershim.reference import is_key
 
 _REFUSED: Mapping[str, str] = {
     "credential_process": "no program is run for it; log in in another way",
@@ -112,4 +113,8 @@ def _has_key(table: Table) -> bool:
 
 def _key(table: Table) -> Keys:
     access, secret = table.text("aws_access_key_id"), table.text("aws_secret_access_key")
-    return Keys(access, secret, table.optional_text("aws_session_token"), None)
+    token = table.optional_text("aws_session_token")
+    # What cannot be sent would be a fault of ours; a comment behind a key is no part of it.
+    if not all(is_key(each) for each in (access, secret, token) if each is not None):
+        raise table.error("its access key, or what goes along with it, is none that AWS can have")
+    return Keys(access, secret, token, None)

@@ -131,6 +131,14 @@ def test_what_is_refused(home: Path, config: str, said: str) -> None:
     assert said in standing.reason
 
 
+@pytest.mark.parametrize("more", [" # mine", "\u00e9", "\naws_session_token = a token"])
+def test_a_key_that_cannot_be_sent_is_refused(home: Path, more: str) -> None:
+    write(home, "credentials", f"[base]\n{KEY.rstrip()}{more}\n")
+    with pytest.raises(ConfigError, match="profile base: its access key") as caught:
+        profiled(nobody(), profile="base").keys()
+    assert ADMIN[1] not in "".join(traceback.format_exception(caught.value))
+
+
 def test_a_broken_file_is_not_repeated(home: Path) -> None:
     path = write(home, "credentials", f"[base]\n{ADMIN[1]}\n")
     with pytest.raises(ConfigError, match="no file of profiles") as caught:
