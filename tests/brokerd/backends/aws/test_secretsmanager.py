@@ -184,6 +184,21 @@ def test_what_is_pending_is_not_given_while_a_rotation_is_under_way(world: World
     assert world.secrets.newest(terms) == OLD
 
 
+@pytest.mark.parametrize(
+    "values",
+    [{"version_id": OLD}, {"version_id": OLD, "stage": "AWSPREVIOUS"}, {"stage": "AWSPREVIOUS"}],
+)
+def test_what_is_pinned_stays_though_another_is_current(
+    world: World, values: dict[str, str]
+) -> None:
+    terms, labels = _terms(**values), {OLD: ["AWSPREVIOUS"], NEW: ["AWSCURRENT"]}
+    for _ in range(2):
+        world.gives(OLD, "AWSPREVIOUS")
+        world.tells(labels)
+    assert [world.secrets.fetch(terms).version for _ in range(2)] == [OLD, OLD]
+    assert world.secrets.newest(terms) == OLD
+
+
 def test_no_key_travels_to_see_whether_it_is_the_newest(world: World) -> None:
     world.gives(OLD)
     world.secrets.fetch(_terms())
