@@ -194,6 +194,7 @@ def test_what_is_pinned_stays_though_another_is_current(
     terms, labels = _terms(**values), {OLD: ["AWSPREVIOUS"], NEW: ["AWSCURRENT"]}
     for _ in range(2):
         world.gives(OLD, "AWSPREVIOUS")
+    for _ in range(2):
         world.tells(labels)
     assert [world.secrets.fetch(terms).version for _ in range(2)] == [OLD, OLD]
     assert world.secrets.newest(terms) == OLD
