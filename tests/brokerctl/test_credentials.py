@@ -80,6 +80,26 @@ def test_a_socket_is_as_good_as_a_pipe(cli: CommandLine) -> None:
         assert json.loads(ours.recv(4096))["Version"] == 1
 
 
+def test_a_socket_of_the_network_does_not_get_them(cli: CommandLine) -> None:
+    fake = cli.daemon(ANSWERS)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as theirs,
+    ):
+        done = subprocess.run(
+            [*cli.command, "credentials", NAME],
+            env=cli.env, cwd=cli.folder, stdout=theirs.fileno(), check=False,
+        )  # fmt: skip
+    assert (done.returncode, fake.calls) == (UsageError.exit_status, [])
+
+
+def test_nothing_at_all_does_not_get_them(cli: CommandLine) -> None:
+    fake = cli.daemon(ANSWERS)
+    closing = ["sh", "-c", 'exec "$@" >&-', "sh", *cli.command, "credentials", NAME]
+    done = subprocess.run(closing, env=cli.env, cwd=cli.folder, check=False)
+    assert (done.returncode, fake.calls) == (UsageError.exit_status, [])
+
+
 @pytest.mark.parametrize("value", ["sk-of-another-kind", '{"Version":1}'])
 def test_another_kind_of_key_is_not_printed(cli: CommandLine, value: str) -> None:
     cli.daemon({**ANSWERS, "lease.acquire": {"value": value}})

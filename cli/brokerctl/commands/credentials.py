@@ -7,6 +7,7 @@ with an external process"): whoever runs it reads the credentials from a pipe, a
 from __future__ import annotations
 
 import os
+import socket
 import stat
 import sys
 
@@ -46,11 +47,24 @@ def credentials(name: str) -> None:
 
 
 def _check_that_it_is_a_pipe() -> None:
-    """Refuse an output that keeps what it is given, or shows it; raises `UsageError`."""
-    mode = os.fstat(_STDOUT).st_mode
-    if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
+    """Refuse an output that keeps what it is given, shows it, or sends it on; raises `UsageError`.
+
+    A socket of this machine is a pipe: Node.js gives those to what it runs.
+    """
+    if not _is_a_pipe():
         raise UsageError(
             "credentials are written to a pipe only",
             hint="name this command as `credential_process` in ~/.aws/config; for an app of your "
             "own, `brokerctl run` gives it none",
         )
+
+
+def _is_a_pipe() -> bool:
+    try:
+        mode = os.fstat(_STDOUT).st_mode
+    except OSError:  # it is closed
+        return False
+    if not stat.S_ISSOCK(mode):
+        return stat.S_ISFIFO(mode)
+    with socket.socket(fileno=os.dup(_STDOUT)) as it:
+        return it.family == socket.AF_UNIX
