@@ -10,10 +10,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from brokerd.backends.aws.answers import KeysOver
+from brokerd.backends.aws.answers import PROXY_HINT, KeysOver
 from brokerd.backends.aws.chain import Roles
 from brokerd.backends.aws.policies import Policies
 from brokerd.backends.aws.reading import Reading
+from brokerd.backends.aws.stages import Stages
 from brokerd.backends.aws.terms import StaticTerms, StsTerms, Terms
 from brokerd.backends.people import Finding
 from brokerd.backends.reply import part, text
@@ -21,6 +22,7 @@ from brokershim.errors import BackendRefused, NotFound, SecretNotFound, ServerDo
 
 _READ, _DESCRIBE = "secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"
 _NEEDED = (_DESCRIBE, _READ)
+_KEY = "the key itself"
 _USEFUL = ("secretsmanager:RotateSecret",)
 _TOO_MUCH = (
     "secretsmanager:DeleteSecret",
@@ -82,17 +84,26 @@ class Checks:
     def _of_static(self, terms: StaticTerms, who: str) -> Finding:
         name, path = terms.secret.name, terms.secret_id
         try:
-            arn = text(self._reading.description(terms), "ARN")
+            arn = self._arn(terms)
         except KeysOver:
             raise
         except BackendRefused:
             return Finding(name, path, lacks=(_DESCRIBE,), hint=_allow([_DESCRIBE], path))
         except SecretNotFound as error:
-            return Finding(name, path, lacks=(_READ,), hint=error.hint)
+            return Finding(name, path, lacks=(_KEY,), hint=f"{error.message}: {error.hint}")
         has = self._allowed(who, (*_NEEDED, *_USEFUL, *_TOO_MUCH), arn)
         if has is None:
             return Finding(name, path, has=(_DESCRIBE,), hint=_UNTOLD)
         return _finding(name, arn, has, _NEEDED)
+
+    def _arn(self, terms: StaticTerms) -> str:
+        """Return the ARN of a secret that has what is wanted of it; raises as `Stages.wanted`."""
+        answer = self._reading.description(terms)
+        arn = text(answer, "ARN")
+        if not arn:
+            raise ServerDown(f"the answer for {terms.secret.name} has no ARN", hint=PROXY_HINT)
+        Stages(terms, answer).wanted()
+        return arn
 
     def _of_made(self, terms: StsTerms, who: str) -> Finding:
         has = self._allowed(who, (_ASSUME,), terms.role_arn)

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, cast
 
-from brokerd.backends.aws.answers import KeysOver
+from brokerd.backends.aws.answers import PROXY_HINT, KeysOver
 from brokerd.backends.aws.reading import Reading
 from brokerd.backends.aws.stages import Stages, labels_of
 from brokerd.backends.aws.terms import StaticTerms
@@ -91,7 +91,7 @@ class StaticSecrets:
         """Return a version that has the label that it must have."""
         answer = self._reading.value(terms, version)
         if not text(answer, "VersionId"):
-            raise ServerDown(f"the answer for {terms.secret.name} has no version")
+            raise ServerDown(f"the answer for {terms.secret.name} has no version", hint=PROXY_HINT)
         if terms.stage is not None and terms.stage not in labels_of(answer.get("VersionStages")):
             raise ServerDown(
                 f"the version of {terms.secret.name} that came is not labelled {terms.stage}",
@@ -107,17 +107,32 @@ def _value(terms: StaticTerms, answer: Mapping[str, Any]) -> bytes:
         raise SecretNotFound(
             f"{terms.secret.name} ({terms.secret_id}) is empty", hint="write a version that is not"
         )
-    found = whole if terms.field is None else _member(terms, terms.field, whole)
+    found = _whole(terms, whole) if terms.field is None else _member(terms, terms.field, whole)
     # JSON may hold half a character; a key it is not, and the error must not carry it.
     return found.encode("utf-8", "surrogatepass") if isinstance(found, str) else found
 
 
-def _member(terms: StaticTerms, field: str, whole: str | bytes) -> str:
+def _whole(terms: StaticTerms, whole: str | bytes) -> str | bytes:
+    # AWS's console makes an object of every key: as a key, its provider would only refuse it.
+    if _members(whole) is None:
+        return whole
+    raise SecretNotFound(
+        f"{terms.secret.name} ({terms.secret_id}) is a JSON object, and no key",
+        hint="name one of its fields as `field` in its table in config.toml",
+    )
+
+
+def _members(whole: str | bytes) -> dict[str, object] | None:
+    """Return what a JSON object holds; None where it is none."""
     try:
         read: object = json.loads(whole)
     except (ValueError, RecursionError):
-        read = None
-    members = cast("dict[str, object]", read) if isinstance(read, dict) else None
+        return None
+    return cast("dict[str, object]", read) if isinstance(read, dict) else None
+
+
+def _member(terms: StaticTerms, field: str, whole: str | bytes) -> str:
+    members = _members(whole)
     if members is None:
         raise SecretNotFound(
             f"{terms.secret.name} ({terms.secret_id}) is no JSON object, and so has no fields",

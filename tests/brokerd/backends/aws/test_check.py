@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any, cast
 from unittest.mock import ANY
 
@@ -15,7 +16,7 @@ from brokerd.backends.aws.reading import Reading
 from brokerd.backends.aws.terms import Terms, read
 from brokerd.backends.people import Finding
 from brokerd.table import Table
-from brokershim.errors import BackendRefused
+from brokershim.errors import BackendRefused, ServerDown
 from tests.support.aws import ACCOUNT, REGION, Aws, role
 from tests.support.aws_faults import denied
 from tests.support.aws_stubbed import StubbedRoles
@@ -25,6 +26,7 @@ NAME, ID = "openai/dev", "prod/openai"
 ARN = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{ID}-a1B2c3"
 READ, DESCRIBE = "secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"
 PUT = "secretsmanager:PutSecretValue"
+VERSION = "0b9cbd74-2b4e-4ae9-9e0a-5b1f4a6d8e11"
 SESSION = f"arn:aws:sts::{ACCOUNT}:assumed-role/dev/brokerctl-cloud"
 
 
@@ -43,7 +45,11 @@ class World:
 
     def is_there(self) -> None:
         """Let the secret be described."""
-        self.manager.add_response("describe_secret", {"ARN": ARN}, {"SecretId": ID})
+        self.described({"ARN": ARN, "VersionIdsToStages": {VERSION: ["AWSCURRENT"]}})
+
+    def described(self, answer: dict[str, Any]) -> None:
+        """Let the secret be described so."""
+        self.manager.add_response("describe_secret", answer, {"SecretId": ID})
 
     def simulates(self, allowed: Sequence[str], resource: str, who: str = role("dev")) -> None:
         """Let the next simulation, of that principal and resource, allow these actions."""
@@ -134,7 +140,8 @@ def test_a_session_is_asked_about_as_its_role(world: World, arn: str, who: str) 
 
 
 @pytest.mark.parametrize(
-    ("code", "lacks"), [("AccessDeniedException", DESCRIBE), ("ResourceNotFoundException", READ)]
+    ("code", "lacks"),
+    [("AccessDeniedException", DESCRIBE), ("ResourceNotFoundException", "the key itself")],
 )
 def test_a_secret_that_cannot_be_seen_lacks_what_shows_it(
     world: World, code: str, lacks: str
@@ -144,6 +151,30 @@ def test_a_secret_that_cannot_be_seen_lacks_what_shows_it(
     (found,) = world.check()
     assert (found.path, found.lacks) == (ID, (lacks,))
     assert found.hint
+
+
+@pytest.mark.parametrize(
+    ("answer", "hint"),
+    [
+        ({"VersionIdsToStages": {VERSION: ["AWSPREVIOUS"]}}, "is labelled AWSCURRENT"),
+        ({"DeletedDate": datetime(2026, 11, 23, tzinfo=UTC)}, "is marked for deletion"),
+    ],
+)
+def test_a_secret_without_the_version_that_is_wanted_lacks_it(
+    world: World, answer: dict[str, Any], hint: str
+) -> None:
+    world.described({"ARN": ARN, **answer})
+    world.simulates([], "*")
+    (found,) = world.check()
+    assert (found.lacks, found.verdict) == (("the key itself",), "lacks")
+    assert hint in found.hint
+
+
+def test_what_is_no_answer_of_aws_is_told_as_that(world: World) -> None:
+    world.described({})
+    with pytest.raises(ServerDown, match="no ARN") as caught:
+        world.check()
+    assert "`endpoints`" in caught.value.hint
 
 
 def test_a_login_that_is_over_is_not_the_lack_of_a_secret(world: World) -> None:

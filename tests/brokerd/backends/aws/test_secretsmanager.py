@@ -131,6 +131,15 @@ def test_what_has_no_such_field_is_not_found_and_not_shown(world: World, content
     assert caught.value.__context__ is None
 
 
+def test_a_json_object_is_no_key_by_itself_and_not_shown(world: World) -> None:
+    """As AWS's console makes one, of a key and its name."""
+    world.gives(SecretString='{"OPENAI_API_KEY":"sk-of-the-test"}')
+    with pytest.raises(SecretNotFound, match="is a JSON object") as caught:
+        world.secrets.fetch(_terms())
+    assert "`field`" in caught.value.hint
+    assert "sk-of-the-test" not in repr(vars(caught.value)) + caught.value.message
+
+
 def test_an_empty_one_is_not_found(world: World) -> None:
     world.gives(CreatedDate=datetime(2026, 1, 1, tzinfo=UTC))
     with pytest.raises(SecretNotFound, match="is empty"):
@@ -145,8 +154,9 @@ def test_a_version_that_lost_its_label_meanwhile_is_not_given(world: World) -> N
 
 def test_a_version_without_a_name_is_not_given(world: World) -> None:
     world.stub.add_response("get_secret_value", {"SecretString": "k"})
-    with pytest.raises(ServerDown, match="no version"):
+    with pytest.raises(ServerDown, match="no version") as caught:
         world.secrets.fetch(_terms())
+    assert "`endpoints`" in caught.value.hint
 
 
 def test_what_is_fetched_again_is_held_against_the_labels(world: World) -> None:
