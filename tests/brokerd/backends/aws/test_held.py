@@ -113,6 +113,18 @@ def test_the_old_ones_live_on_while_there_are_no_newer(
         held.get("a", take)
 
 
+def test_the_old_ones_are_not_kept_into_their_last_minute(
+    held: Held, take: Takes, clock: Clock
+) -> None:
+    first = held.get("a", take)
+    clock.now += 820.0  # of 900
+    take.failure = ServerDown("it is away")
+    assert held.get("a", take) is first
+    clock.now += 21.0  # less than the pause
+    with pytest.raises(ServerDown):
+        held.get("a", take)
+
+
 def test_a_refusal_is_not_passed_over(held: Held, take: Takes, clock: Clock) -> None:
     held.get("a", take)
     clock.now += 601.0
