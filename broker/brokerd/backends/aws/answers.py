@@ -154,6 +154,12 @@ _WHERE = "see its name, its stage and its version, and `region` of the backend, 
 _RESTORE = "`aws secretsmanager restore-secret` brings it back while its recovery window lasts"
 _OPT_IN = "correct `region` in config.toml, or have that region enabled for the account"
 _TRUST = "see the trust policy of the role, and `audience`; `brokerctl whoami` shows who it is"
+_TRUSTED = {
+    "sts:AssumeRole": "allow it both in the policy of who asks and in the role's trust policy",
+    # STS says the same where there is no such role.
+    "sts:AssumeRoleWithWebIdentity": "is there such a role, and does its trust policy name this "
+    "identity's issuer, `aud` and `sub`? `brokerctl whoami` shows who it is",
+}
 _SCOPED = "have a region that the account uses: AWS says that the one signed for is another"
 
 
@@ -173,10 +179,10 @@ def _denied(what: str, code: str, said: str) -> BackendRefused:
     if why is not None:
         details["why"] = why[0]
     action = details.get("action", "that action")
+    allow = _TRUSTED.get(action, f"allow {action} there, or see what denies it")
     return BackendRefused(
         f"{what}: access denied{whom} ({code})",
-        hint=f"allow {action} there, or see what denies it"
-        + (f": {details['why']}" if "why" in details else ""),
+        hint=allow + (f": {details['why']}" if "why" in details else ""),
         details=details,
     )
 

@@ -16,6 +16,7 @@ SERVICES = ("secretsmanager", "sts", "iam", "sso", "sso-oidc", "imds")
 """Those whose endpoint can be named, as botocore has them; "imds" is a machine's own."""
 _REGION = re.compile(r"[a-z]{2,}(-[a-z]+){1,3}-[0-9]{1,2}", re.ASCII)
 _ROLE = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]{1,576}", re.ASCII)
+_EXAMPLES = {_REGION: "eu-central-1", _ROLE: "arn:aws:iam::123456789012:role/dev"}
 _EXTERNAL_ID = re.compile(r"[\w+=,.@:/-]{2,1224}", re.ASCII)
 _SOURCE_IDENTITY = re.compile(r"(?!aws:)[\w+=,.@-]{2,64}", re.ASCII)
 INSTANCE = "http://169.254.169.254"
@@ -61,7 +62,7 @@ def read(table: Table) -> Settings:
         ConfigError: The region, a role, a duration, an endpoint or the authorities' file is none;
             or a session cannot be had as it says.
     """
-    roles = tuple(role(table, each) for each in table.texts("roles"))
+    roles = tuple(role(table, each, "roles") for each in table.texts("roles"))
     return Settings(
         region=region(table),
         roles=roles,
@@ -85,13 +86,13 @@ def region(table: Table, key: str = "region") -> str:
     return _matching(table, key, _REGION, table.text(key))
 
 
-def role(table: Table, arn: str) -> str:
+def role(table: Table, arn: str, key: str = "role_arn") -> str:
     """Return a role's ARN unchanged.
 
     Raises:
         ConfigError: It is none.
     """
-    return _matching(table, "a role", _ROLE, arn)
+    return _matching(table, key, _ROLE, arn)
 
 
 def session_seconds(table: Table, default: float) -> float:
@@ -135,7 +136,7 @@ def _endpoints(table: Table) -> dict[str, str]:
     found = table.scalars("endpoints")
     for service, url in found.items():
         if service not in SERVICES:
-            raise table.error(f"endpoints names none of {', '.join(SERVICES)}")
+            raise table.error(f"endpoints.{service} is none of {', '.join(SERVICES)}")
         if not isinstance(url, str):
             raise table.error("endpoints holds what is no text")
         if service != "imds" or url not in _INSTANCES:
@@ -168,5 +169,6 @@ def _optional(table: Table, key: str, shape: re.Pattern[str]) -> str | None:
 
 def _matching(table: Table, what: str, shape: re.Pattern[str], text: str) -> str:
     if not shape.fullmatch(text):
-        raise table.error(f"{what} is none that AWS can have")
+        example = f', as "{_EXAMPLES[shape]}" is' if shape in _EXAMPLES else ""
+        raise table.error(f"{what} is none that AWS can have{example}")
     return text

@@ -111,6 +111,13 @@ def test_the_reason_of_a_denial(said: str, why: str) -> None:
 def test_a_denial_without_a_principal() -> None:
     error = refused("AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity", 403)
     assert "this identity may not sts:AssumeRoleWithWebIdentity" in error.message
+    assert "does its trust policy name" in error.hint
+
+
+def test_a_role_is_taken_on_where_both_sides_allow_it() -> None:
+    said = "is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::1:role/dev"
+    error = refused("AccessDenied", f"User: {WHO} {said}", 403)
+    assert "the role's trust policy" in error.hint
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def test_a_profile_without_a_code_has_nobody_to_log_in(home: Path) -> None:
         ("[profile dev]\ncredential_source = Environment\n", "credential_source is not"),
         ("[profile dev]\nweb_identity_token_file = /t\n", "web_identity_token_file is not"),
         (f"[profile dev]\nrole_arn = {role('dev')}\n", "source_profile is missing"),
-        ("[profile dev]\nrole_arn = dev\nsource_profile = base\n", "a role is none"),
+        ("[profile dev]\nrole_arn = dev\nsource_profile = base\n", "role_arn is none"),
         (f"[profile dev]\nrole_arn = {role('dev')}\nsource_profile = no\n", "no profile no"),
         ("no section\n", "no file of profiles"),
         ("[profile 'dev]\n", "no text in quotes"),

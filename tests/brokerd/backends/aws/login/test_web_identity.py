@@ -121,7 +121,7 @@ def test_an_identity_that_is_not_there_asks_nobody(
     ("values", "said"),
     [
         ({"identity": "nobody"}, "no identity nobody"),
-        ({"role_arn": "dev"}, "a role is none"),
+        ({"role_arn": "dev"}, "role_arn is none"),
         ({"audience": 1}, "audience is not a text"),
     ],
 )
