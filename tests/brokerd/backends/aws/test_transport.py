@@ -183,6 +183,18 @@ def test_all_attempts_together_have_one_deadline(monkeypatch: pytest.MonkeyPatch
     assert len(server.asked) == 2
 
 
+def test_a_question_that_is_over_leaves_no_deadline_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a thread of the daemon that asks one thing after the other, such as a login's page."""
+    clock = Clock()
+    monkeypatch.setattr(transport, "time", SimpleNamespace(monotonic=clock))
+    with transport.one_question():
+        clock.now += 2 * transport.QUESTION_SECONDS
+        with pytest.raises(BackendTimeout, match="does not serve in 35 s"):
+            read("http://127.0.0.1:9")
+    with answering(Answer(200, json.dumps(SECRET).encode())) as server:
+        assert read(server.url) == "value"
+
+
 def test_a_server_that_is_away() -> None:
     with pytest.raises(ServerDown, match=r"reading a: .*nothing listens there"):
         read("http://127.0.0.1:9")
