@@ -143,6 +143,16 @@ def test_session_token_goes_along_where_the_app_had_none_or_another() -> None:
         assert ";x-amz-security-token, " in found["authorization"]
 
 
+def test_host_is_signed_whatever_the_app_signed() -> None:
+    """Without it, whoever gets the request could send it on to another host."""
+    headers = headers_of(made(Credentials(reference(NAME), "x"), f"https://{HOST}/"))
+    loose = [(name, value.replace(b"=host;", b"=")) for name, value in headers]
+    assert loose != headers
+    one, other = (anew(loose, f"https://{each}/", None)["authorization"] for each in (HOST, "a.b"))
+    assert "SignedHeaders=host;" in one
+    assert one != other
+
+
 @pytest.mark.parametrize(
     ("header", "value"),
     [
