@@ -90,13 +90,12 @@ class Asking:
         Returns:
             The version that it will have.
         """
-        return await self.attempt(
-            backend, f"the backend of {name}", self._rotated(backend, name).rotate, name
-        )
+        asked = (await self._rotated(backend, name)).rotate
+        return await self.attempt(backend, f"the backend of {name}", asked, name)
 
     async def has_rotated(self, backend: str, name: str, version: str) -> bool:
         """Return whether a newer key is there; raises as `RotatedBackend.has_rotated`."""
-        asked = self._rotated(backend, name).has_rotated
+        asked = (await self._rotated(backend, name)).has_rotated
         return await self.attempt(backend, f"the backend of {name}", asked, name, version)
 
     async def fetch(self, backend: str, name: str) -> tuple[Secret, Credential]:
@@ -128,10 +127,11 @@ class Asking:
             raise NotFound(f"{backend} makes no keys")
         return await self._had(backend, name, partial(asked.make, risk=risk, whom=whom))
 
-    def _rotated(self, backend: str, name: str) -> RotatedBackend:
+    async def _rotated(self, backend: str, name: str) -> RotatedBackend:
         asked = self._backends[backend]
         if rotates(asked):
             return asked
+        await self.describe(backend, name)  # a name that was mistyped is no secret of its
         raise UsageError(
             f"the backend of {name} makes no newer key of it when asked",
             hint=f"make one at its provider, and store it: `brokerctl secret set {name}`",

@@ -101,7 +101,13 @@ class Identifying:
         return None
 
     def _personal(self, name: str) -> PersonalAccount:
-        found = self._parts.standings.get(name)
+        standings = self._parts.standings
+        if name in self._parts.backends and name not in standings.names:
+            raise UsageError(
+                f"nobody logs in to backend {name}: it does so by itself",
+                hint="`brokerctl backend list` shows how",
+            )
+        found = standings.get(name)
         if not is_personal(found):
             raise UsageError(
                 f"identity {name} is of kind {found.kind}, which needs no login",

@@ -257,6 +257,8 @@ def test_what_is_no_login(daemon: Daemon) -> None:
         assert "sk-" not in json.dumps(missing.value.to_wire())
         with pytest.raises(UsageError, match="needs no login"):
             daemon.call(method, identity="machine", **more)
+        with pytest.raises(UsageError, match="nobody logs in to backend tokens"):
+            daemon.call(method, identity="tokens", **more)
     with pytest.raises(InvalidParams):
         daemon.call("login.begin", identity="work", mode="telepathy")
     for seconds in (-1, 21, 1e15):

@@ -8,7 +8,13 @@ from typing import Any
 
 import pytest
 
-from brokershim.errors import BackendRefused, BrokerError, ServerDown, UsageError
+from brokershim.errors import (
+    BackendRefused,
+    BrokerError,
+    SecretNotFound,
+    ServerDown,
+    UsageError,
+)
 from tests.support.backends import FakeBackend
 from tests.support.daemon import World
 from tests.support.inner import Inner, inner_daemon
@@ -138,3 +144,11 @@ async def test_what_nothing_rotates_is_refused(granted: World) -> None:
             await client.call("secret.rotate", name="a")
         with pytest.raises(UsageError, match="makes no newer key"):
             await client.call("secret.rotation", name="a", version="1")
+
+
+@in_a_loop
+async def test_what_is_no_secret_is_not_told_to_be_stored(granted: World) -> None:
+    async with inner_daemon(granted, FakeBackend()) as inner:
+        client = await inner.client()
+        with pytest.raises(SecretNotFound):
+            await client.call("secret.rotate", name="mistyped")
