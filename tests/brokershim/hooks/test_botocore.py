@@ -271,6 +271,15 @@ def test_presigned_url_is_refused(provider: Provider) -> None:
     assert provider.asked == []
 
 
+def test_key_in_a_url_is_refused(provider: Provider, broker: FakeBroker) -> None:
+    broker.secrets["bedrock/token"] = Entry("bedrock-api-key-0123456789")
+    url = f"{provider.url}/?key={reference('bedrock/token')}"
+    request: Any = importlib.import_module("botocore.awsrequest").AWSRequest("GET", url)
+    with pytest.raises(exceptions.CredentialRetrievalError, match="stands in a URL"):
+        httpsession.URLLib3Session().send(request.prepare())
+    assert provider.asked == []
+
+
 def test_exceptions_carry_nothing(provider: Provider) -> None:
     def hang_up(_: Asked) -> Answer:
         raise Misbehave(b"HTTP/1.1 2")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -181,6 +182,25 @@ def test_a_login_that_is_over_is_not_the_lack_of_a_secret(world: World) -> None:
     world.refuses(world.manager, "describe_secret", "ExpiredTokenException")
     with pytest.raises(BackendRefused, match="over"):
         world.check()
+
+
+def test_a_login_that_is_over_tells_nothing_of_what_it_may_do(world: World) -> None:
+    world.is_there()
+    world.refuses(world.iam, "simulate_principal_policy", "ExpiredToken")
+    with pytest.raises(BackendRefused, match="over"):
+        world.check()
+
+
+def test_what_it_may_do_is_asked_as_a_session_that_may_do_none_of_it(world: World) -> None:
+    world.is_there()
+    for resource in (ARN, "*"):
+        world.simulates([READ, DESCRIBE], resource)
+    world.check()
+    asked = [str(scope) for what, scope in world.roles.asked if "may do" in what]
+    assert len(asked) == 2
+    for scope in asked:
+        (statement,) = json.loads(scope)["Statement"]
+        assert statement["Action"] == ["iam:SimulatePrincipalPolicy"]
 
 
 @pytest.mark.parametrize(("allowed", "verdict"), [(["sts:AssumeRole"], "ok"), ([], "lacks")])
