@@ -152,6 +152,16 @@ def test_new_ones_that_are_over_as_well_end_it(
     assert len(bedrock.verified) <= 2
 
 
+def test_the_same_ones_are_not_sent_again(
+    provider: Provider, bedrock: Bedrock, broker: FakeBroker
+) -> None:
+    bedrock.over.add(ONE.access_key)
+    with pytest.raises(exceptions.ClientError, match="is expired"):
+        client(provider.url).converse(**ASKED)
+    assert len(broker.named("lease.report")) == 1
+    assert bedrock.verified == [ONE.access_key]
+
+
 def test_what_they_may_not_do_ends_no_lease(
     provider: Provider, bedrock: Bedrock, broker: FakeBroker
 ) -> None:
