@@ -115,25 +115,25 @@ class _Hop:
         return {name: self._holder.get(name) for name in names}
 
     def _sent(self, request: Any, leases: dict[str, Held]) -> Any:
-        _check_url(request)
-        self._check_route(request)
-        outgoing = _keyed(request, self._found, leases)
         scrubber = Scrubber({}, [lease.scrubber for lease in leases.values()])
         try:
+            _check_url(request)
+            self._check_route(request)
+            outgoing = _keyed(request, self._found, leases)
             with logs.washed(scrubber):
                 response = self._send_as_is(outgoing)
             return response if response.status_code < _FIRST_ERROR else _washed(response, scrubber)
+        except BrokerError:
+            raise
         except BaseException as error:  # noqa: BLE001 - raised by the caller, outside of its frames
             failure = error
         return _cleaned(failure, request, scrubber)
 
     def _check_route(self, request: Any) -> None:
         """Refuse a proxy that would read what is sent; raises `HostNotAllowed`."""
-        config = self._session._proxy_config
-        if not config.proxy_url_for(request.url):
-            return
-        url = _url_of(request)
-        if url.scheme != "https" or config.settings.get(_FORWARDED):
+        config, url = self._session._proxy_config, _url_of(request)
+        read = url.scheme != "https" or config.settings.get(_FORWARDED)
+        if read and config.proxy_url_for(request.url):
             raise HostNotAllowed(
                 f"a key may not be sent to {url.hostname} through a proxy that can read it",
                 hint="name the host in NO_PROXY, or let the proxy pass TLS on",
@@ -179,10 +179,10 @@ def _keyed(request: Any, found: Found, leases: dict[str, Held]) -> Any:
     return copy
 
 
-def _other_hosts(found: Found) -> Iterator[str]:
-    for name, value in found.headers:
-        if name.lower() == b"host":  # a shared front hands a request on by it
-            yield name_in(value.decode("latin-1"))
+def _other_hosts(found: Found) -> list[str]:
+    # A shared front hands a request on by its Host header.
+    hosts = [value for name, value in found.headers if name.lower() == b"host"]
+    return [name_in(each.decode("latin-1")) for each in hosts]
 
 
 def _signed(

@@ -83,16 +83,18 @@ class SyncHop:
     def _send(self, request: Any, leases: Mapping[str, Held]) -> Any:
         """Return the answer, or the exception to raise."""
         module, guard, _ = self._kit
-        check_route(self._transport, request.url)
-        outgoing = keyed(module, request, self._found, leases)
         scrubber = _scrubber(leases)
         try:
+            check_route(self._transport, request.url)
+            outgoing = keyed(module, request, self._found, leases)
             with logs.washed(scrubber):
                 response = self._transport.handle_request(outgoing)
                 if not must_read(response):
                     return guarded(module, guard, response, scrubber)
                 _read(response)
                 return scrubbed(module, response, scrubber)
+        except BrokerError:
+            raise
         except BaseException as error:  # noqa: BLE001 - raised by the caller, outside of its frames
             failure = error
         return cleaned(module, failure, scrubber)
@@ -135,16 +137,18 @@ class AsyncHop:
 
     async def _send(self, request: Any, leases: Mapping[str, Held]) -> Any:
         module, guard, _ = self._kit
-        check_route(self._transport, request.url)
-        outgoing = keyed(module, request, self._found, leases)
         scrubber = _scrubber(leases)
         try:
+            check_route(self._transport, request.url)
+            outgoing = keyed(module, request, self._found, leases)
             with logs.washed(scrubber):
                 response = await self._transport.handle_async_request(outgoing)
                 if not must_read(response):
                     return guarded(module, guard, response, scrubber)
                 await _aread(response)
                 return scrubbed(module, response, scrubber)
+        except BrokerError:
+            raise
         except BaseException as error:  # noqa: BLE001 - raised by the caller, outside of its frames
             failure = error
         return cleaned(module, failure, scrubber)

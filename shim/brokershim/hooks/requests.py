@@ -56,7 +56,7 @@ def _signed(
         return parts.headers
     path = request.url.raw_path.partition(b"?")[0].decode("ascii")
     whole = isinstance(request.stream, module.ByteStream)
-    payload = payload_of(parts.headers, request.content if whole else request.stream)
+    payload = payload_of(parts.headers, b"".join(request.stream) if whole else request.stream)
     host = request.url.netloc
     message = Message(request.method, path, parts.query, host, parts.headers, payload)
     name = signature.secret
