@@ -78,13 +78,14 @@ class Bedrock:
         known: The credentials that it takes, by access key.
         over: Access keys whose time is over.
         denies: Whether those that it takes may do nothing.
+        status: Of its refusals; some services of AWS have 400 for all of them.
         verified: Access keys of the requests whose signature was right, in order.
     """
 
     def __init__(self, *known: Triple) -> None:
         self.known = {each.access_key: each for each in known}
         self.over: set[str] = set()
-        self.denies = False
+        self.denies, self.status = False, 403
         self.verified: list[str] = []
 
     def provider(self) -> Provider:
@@ -96,15 +97,19 @@ class Bedrock:
         found = _SIGNED.fullmatch(headers.get("authorization", ""))
         triple = self.known.get(found["id"]) if found else None
         if found is None or triple is None:
-            return _error("UnrecognizedClientException", "The security token is invalid.")
+            return self._error("UnrecognizedClientException", "The security token is invalid.")
         if not self._is_right(asked, headers, found, triple):
-            return _error("InvalidSignatureException", f"The signature differs: {headers}")
+            return self._error("InvalidSignatureException", f"The signature differs: {headers}")
         self.verified.append(triple.access_key)
         if triple.access_key in self.over:
-            return _error("ExpiredTokenException", f"The token {triple.token} is expired")
+            return self._error("ExpiredTokenException", f"The token {triple.token} is expired")
         if self.denies:
-            return _error("AccessDeniedException", "You may not invoke this model")
+            return self._error("AccessDeniedException", "You may not invoke this model")
         return _answer(asked.target)
+
+    def _error(self, code: str, message: str) -> Answer:
+        headers = (("content-type", "application/json"), ("x-amzn-errortype", f"{code}:http://x"))
+        return Answer(self.status, json.dumps({"message": message}).encode(), headers)
 
     def _is_right(
         self, asked: Asked, headers: dict[str, str], found: re.Match[str], triple: Triple
@@ -131,11 +136,6 @@ def _answer(target: str) -> Answer:
         parts = [_event(kind, body) for kind, body in _EVENTS]
         return Answer(200, parts, (("content-type", "application/vnd.amazon.eventstream"),))
     return Answer(200, json.dumps(_INVOKED if path.endswith("/invoke") else _CONVERSED).encode())
-
-
-def _error(code: str, message: str) -> Answer:
-    headers = (("content-type", "application/json"), ("x-amzn-errortype", f"{code}:http://x"))
-    return Answer(403, json.dumps({"message": message}).encode(), headers)
 
 
 def _event(kind: str, body: dict[str, Any]) -> bytes:

@@ -126,10 +126,11 @@ def test_nothing_of_the_app_holds_them(
     assert not [each for each in ONE if each in shown]
 
 
+@pytest.mark.parametrize("status", [400, 403])
 def test_credentials_that_are_over_are_reported_and_had_anew_once(
-    provider: Provider, bedrock: Bedrock, broker: FakeBroker
+    provider: Provider, bedrock: Bedrock, broker: FakeBroker, status: int
 ) -> None:
-    made = client(provider.url)
+    made, bedrock.status = client(provider.url), status
     made.converse(**ASKED)
     bedrock.over.add(ONE.access_key)
     broker.secrets[NAME] = TWO.entry(version="2")
