@@ -99,8 +99,8 @@ def assemble(
     identities = kinds.build_identities(settings)
     configured = kinds.build_backends(settings, identities)
     backends = {config.EMBEDDED: EmbeddedBackend(store), **configured, **more_backends}
-    blocking, sealer = Blocking(), Sealer()
     breakers = {name: Breaker(name) for name in backends if name != config.EMBEDDED}
+    blocking, sealer = Blocking(servers=len(breakers)), Sealer()
     asking = Asking(backends, breakers, blocking, audit, refusals, clock.now)
     credentials = Credentials(backends, route, sealer, asking, clock.now)
 

@@ -15,6 +15,9 @@ from brokershim.errors import BackendTimeout, BackendUnavailable
 DEADLINE_SECONDS = 45.0
 """How long one blocking call may take; less than a client waits, so that it hears why."""
 _THREADS = 32
+_OF_A_SERVER = 20
+"""Threads that each server may take besides, should it hang: 12 for keys (`asking`), 8 for what it
+is to end (`upstream`). So three that hang, such as a region with three accounts, hold up nobody."""
 _EACH = 2
 """Threads that the requests of one process may take: what they wait for may never answer, and a
 hundred slow key derivations of one process must not stand before the one of another."""
@@ -28,11 +31,17 @@ def work_for(pid: int) -> None:
 
 
 class Blocking:
-    """Threads for what may block: backends, the keyring, a slow key derivation."""
+    """Threads for what may block: backends, the keyring, a slow key derivation.
 
-    def __init__(self, deadline: float = DEADLINE_SECONDS) -> None:
+    Args:
+        deadline: How long one call may take, in seconds.
+        servers: How many of the backends ask one.
+    """
+
+    def __init__(self, deadline: float = DEADLINE_SECONDS, servers: int = 0) -> None:
         self._deadline = deadline
-        self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="brokerd-blocking")
+        threads = _THREADS + servers * _OF_A_SERVER  # begun only as they are needed
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="brokerd-blocking")
         self._started: set[Future[Any]] = set()
         self._places: WeakValueDictionary[int, asyncio.Semaphore] = WeakValueDictionary()
 

@@ -50,3 +50,20 @@ async def test_a_backend_that_hangs_leaves_room_for_others_and_keeps_nobody_for_
     assert kinds.count("backend.timeout") == backend.begun < _MANY / 2
     assert kinds.count("backend.down") == _MANY - backend.begun  # by the breaker, and at once
     blocking.close()
+
+
+@in_a_loop
+async def test_however_many_backends_hang_the_daemon_goes_on() -> None:
+    backend, nobody, names = Hanging(), cast("Any", None), ["a", "b", "c", "d"]
+    blocking = Blocking(servers=len(names))
+    backends = cast("Any", dict.fromkeys(names, backend))
+    breakers = {name: Breaker(name) for name in names}
+    asking = Asking(backends, breakers, blocking, nobody, nobody, clock.now)
+    asked = [asyncio.create_task(asking.newest(each, "x")) for each in names * _MANY]
+    try:
+        await until(lambda: backend.begun >= len(names) * 12)
+        assert await asyncio.wait_for(blocking.run("another", lambda: 7), 5) == 7
+    finally:
+        backend.gate.set()
+    await asyncio.gather(*asked, return_exceptions=True)
+    blocking.close()
