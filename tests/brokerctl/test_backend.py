@@ -91,7 +91,7 @@ def test_check_shows_what_lacks_and_ends_with_3(cli: CommandLine) -> None:
     assert [line.split() for line in done.stdout.splitlines()] == [
         ["SECRET", "PATH", "HAS", "LACKS", "TOO", "MUCH"],
         ["openai/dev", "secret/data/llm", "read", "-", "-"],
-        ["groq/dev", "secret/data/llm", "list,", "read", "-", "list"],
+        ["groq/dev", "secret/data/llm", "read", "-", "list"],
         ["-", "auth/token/lookup-self", "-", "read", "-"],
     ]
     assert done.stderr.splitlines() == [

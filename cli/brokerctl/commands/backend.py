@@ -161,5 +161,7 @@ def _hints(name: str, rows: list[dict[str, Any]]) -> Iterator[tuple[str, bool]]:
 
 
 def _allowed(row: dict[str, Any]) -> tuple[str, ...]:
-    lists = [", ".join(texts(row, key)) or "-" for key in ("has", "lacks", "beyond")]
+    beyond = texts(row, "beyond")
+    fitting = [each for each in texts(row, "has") if each not in beyond]  # or a line has it twice
+    lists = [", ".join(each) or "-" for each in (fitting, texts(row, "lacks"), beyond)]
     return (field(row, "subject", str) or "-", field(row, "path", str), *lists)

@@ -37,7 +37,10 @@ _SESSION = re.compile(
     r"arn:(?P<partition>[^:]+):sts::(?P<account>\d+):assumed-role/(?P<name>[^/]+)/.+"
 )
 _SIMULATE = "iam:SimulatePrincipalPolicy"
-_UNTOLD = f"nobody knows before the first lease: allow {_SIMULATE} on its own role to see it here"
+_UNTOLD = (
+    f"nobody knows before the first lease: allow {_SIMULATE} on its own role to see it here (but "
+    "for a role of Identity Center, which AWS does not find by its session)"
+)
 
 
 class Checks:

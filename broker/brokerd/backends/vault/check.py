@@ -18,6 +18,11 @@ _LIST = "list"
 _OWN = ("auth/token/renew-self", "auth/token/revoke-self")
 _AS_GOOD = {"update": "create"}
 """What an engine may ask for in the place of the other, and is no more."""
+_METHODS = {
+    "read": ("update", 'set `method = "write"` in its table in config.toml, or let it read there'),
+    "update": ("read", 'take `method = "write"` out of its table in config.toml, or let it update'),
+}
+"""By what a key is made with: what may be allowed in its place, and what to do then."""
 _UNENDED = Finding(
     "",
     REVOKE_ACCESSOR,
@@ -35,12 +40,14 @@ class _Need:
         path: Where.
         capability: What is needed; None for a folder, where nothing is.
         slip: What to do first where it lacks; empty where that is nothing.
+        makes: Whether a key is made there, in one of two ways.
     """
 
     subject: str
     path: str
     capability: str | None
     slip: str = ""
+    makes: bool = False
 
 
 class Checks:
@@ -99,7 +106,8 @@ class Checks:
 
 
 def _of_dynamic(terms: DynamicTerms) -> _Need:
-    return _Need(terms.secret.name, terms.path, "update" if terms.method == "write" else "read")
+    needed = "update" if terms.method == "write" else "read"
+    return _Need(terms.secret.name, terms.path, needed, makes=True)
 
 
 def _finding(need: _Need, found: frozenset[str]) -> Finding | None:
@@ -109,8 +117,15 @@ def _finding(need: _Need, found: frozenset[str]) -> Finding | None:
     lacks = lacking(found, [need.capability])
     fitting = {need.capability, _AS_GOOD.get(need.capability)}
     beyond = tuple(sorted(found - fitting))
-    hint = (need.slip if lacks else "") or _hint(need.path, need.capability, lacks, beyond)
+    slip = _method(need.capability, found) if need.makes else need.slip
+    hint = (slip if lacks else "") or _hint(need.path, need.capability, lacks, beyond)
     return Finding(need.subject, need.path, tuple(sorted(found)), lacks, beyond, hint)
+
+
+def _method(needed: str, found: frozenset[str]) -> str:
+    """Return what to do where the table means the one way, and the role the other."""
+    other, hint = _METHODS[needed]
+    return hint if other in found else ""
 
 
 def _of_a_folder(need: _Need, found: frozenset[str]) -> Finding | None:

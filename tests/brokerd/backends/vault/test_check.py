@@ -131,6 +131,22 @@ def test_who_may_list_what_is_beside_a_secret_may_too_much(
     assert f"{mount}/{part}" in _found(vault_server, {f"{mount}/*": ["read", "list"]}, top)
 
 
+@pytest.mark.parametrize(
+    ("method", "allowed", "hint"),
+    [
+        ("read", "update", 'set `method = "write"`'),
+        ("write", "read", 'take `method = "write"` out'),
+    ],
+)
+def test_who_may_make_a_key_in_the_other_way_alone_has_the_wrong_method(
+    vault_server: Server, method: str, allowed: str, hint: str
+) -> None:
+    pki = vault_server.pki()
+    made, path = {**_dynamic(pki), "method": method}, f"{pki}/issue/app"
+    for capability, said in ((allowed, hint), ("delete", "add to the policy")):
+        assert said in _found(vault_server, {path: [capability]}, {MADE: made})[path].hint
+
+
 def test_create_is_not_more_than_update(vault_server: Server) -> None:
     pki = vault_server.pki()
     rules = {f"{pki}/issue/app": ["create", "update"], **ENDING, **RENEWING}
