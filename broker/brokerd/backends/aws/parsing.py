@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from brokerd.backends.reply import part
+
 _parsers: Any = importlib.import_module("botocore.parsers")  # it carries no types
 
 # A date that no calendar has, and too many levels, are a RuntimeError.
@@ -31,7 +33,14 @@ class Parser:
     def parse(self, response: Any, shape: Any) -> Any:
         """Return what an answer says; raises ``ResponseParserError``."""
         try:
-            return self._parser.parse(response, shape)
+            return _checked(self._parser.parse(response, shape))
         except _FAILURES as error:
             failure: Exception = _parsers.ResponseParserError(type(error).__name__)
         raise failure
+
+
+def _checked(answer: Any) -> Any:
+    """Return an answer whose error, if it is one, has a name: botocore looks it up unseen."""
+    if not isinstance(part(answer, "Error").get("Code", ""), str):
+        raise TypeError
+    return answer

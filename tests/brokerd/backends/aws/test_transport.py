@@ -117,6 +117,13 @@ def test_a_date_that_no_calendar_has_is_not_awss(date: bytes) -> None:
     assert caught.value.__context__ is None
 
 
+@pytest.mark.parametrize("name", [b"[]", b"{}", b"1"])
+def test_a_refusal_without_a_name_is_not_awss(name: bytes) -> None:
+    body = b'{"code": ' + name + b', "message": "no"}'
+    with answering(Answer(400, body)) as server, pytest.raises(ServerDown, match="none of AWS"):
+        read(server.url)
+
+
 @pytest.mark.parametrize("status", [403, 404, 407])
 def test_a_proxys_refusal_is_not_awss(status: int) -> None:
     with (
