@@ -314,6 +314,11 @@ def test_access_keys_of_aws_in_clear(cli: CommandLine) -> None:
     assert SECRET not in shown
     (aws / "credentials").unlink()
     assert look(cli, 0)["aws"].state == "ok"
+    (aws / "config").write_text(f"[profile c]\n{IN_CLEAR}")
+    assert look(cli, 0)["aws"].detail.endswith(
+        ".aws/config holds an access key in clear, of profile c"
+    )
+    (aws / "config").unlink()
     other = cli.home / "other"
     other.write_text(f"[profile dev]\n{IN_CLEAR}")
     found = of_aws(cli, AWS_CONFIG_FILE=str(other))

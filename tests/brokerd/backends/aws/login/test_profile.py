@@ -83,6 +83,13 @@ def test_a_source_with_a_key_of_its_own_is_that_key(home: Path, aws: Aws) -> Non
     assert [each["params"]["RoleArn"] for each in calls(aws)] == [role("dev")]
 
 
+def test_no_section_is_everybodys_default(home: Path) -> None:
+    """As in other files of this kind: what a profile lacks is not taken from there."""
+    write(home, "credentials", f"[DEFAULT]\n{KEY}[base]\nregion = eu-central-1\n")
+    with pytest.raises(ConfigError, match="aws_access_key_id is missing"):
+        profiled(nobody(), profile="base").keys()
+
+
 def test_a_profile_without_a_code_has_nobody_to_log_in(home: Path) -> None:
     del home
     login = profiled(nobody(), profile="base")
@@ -99,6 +106,8 @@ def test_a_profile_without_a_code_has_nobody_to_log_in(home: Path) -> None:
         ("[profile dev]\nregion = eu-central-1\n", "aws_access_key_id is missing"),
         ("[profile dev]\ncredential_process = /bin/true\n", "credential_process is not accepted"),
         ("[profile dev]\nsso_session = work\n", "sso_session is not accepted"),
+        ("[profile dev]\nsso_start_url = https://a\n", "sso_start_url is not accepted"),
+        ("[profile dev]\nlogin_session = arn:aws:iam::1:user/a\n", "login_session is not"),
         ("[profile dev]\ncredential_source = Environment\n", "credential_source is not"),
         ("[profile dev]\nweb_identity_token_file = /t\n", "web_identity_token_file is not"),
         (f"[profile dev]\nrole_arn = {role('dev')}\n", "source_profile is missing"),

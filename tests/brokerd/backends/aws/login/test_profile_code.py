@@ -19,6 +19,7 @@ from brokerd.identities.base import Standing, is_asking
 from brokerd.identities.oidc.clocks import Clocks
 from brokershim import clock
 from brokershim.errors import (
+    ConfigError,
     LoginRefused,
     LoginRequired,
     LoginUnderWay,
@@ -155,6 +156,15 @@ def test_a_code_that_aws_does_not_take(home: Path, aws: Aws) -> None:
     assert login.account.standing().state == "login"
     aws.fail()
     assert log_in(login, "654321").state == "ready"
+
+
+def test_a_code_that_aws_repeats_is_not_shown(home: Path, aws: Aws) -> None:
+    write(home, "config", CODED)
+    said = "Value '123456' at 'tokenCode' failed to satisfy constraint"
+    aws.fail(aws_faults.Fault("ValidationError", said).on("AssumeRole"))
+    with pytest.raises(ConfigError, match="at 'tokenCode' failed") as caught:
+        log_in(profiled(clients(aws)))
+    assert "'123456'" not in caught.value.message
 
 
 def test_a_login_that_is_given_up_asks_nobody(home: Path) -> None:
