@@ -171,7 +171,10 @@ class HostNotAllowed(Denied):
     """The secret may not be sent to that host."""
 
     kind, code = "denied.host", -32028
-    hint = "`brokerctl secret set NAME --keep-value --host HOST …` names all its hosts anew"
+    hint = (
+        "name all its hosts: in its table in config.toml, if it has one, or by `brokerctl secret "
+        "set NAME --keep-value --host HOST …`"
+    )
 
 
 class InsecurePath(Denied):

@@ -45,8 +45,9 @@ def check_host(secret: str, hosts: tuple[str, ...], target: Target) -> None:
     if not any(name == host and number in (None, port) for name, number in map(_split, hosts)):
         raise HostNotAllowed(
             f"{secret} may not be sent to {_shown(host, target.port)}",
-            hint="if you trust it, name every host that it may go to: `brokerctl secret set "
-            f"{secret} --keep-value --host {_shown(host, target.port)} --host …`",
+            hint="if you trust it, name every host that it may go to: as `hosts` in its table in "
+            f"config.toml, if it has one, or by `brokerctl secret set {secret} --keep-value "
+            f"--host {_shown(host, target.port)} --host …`",
         )
     if target.scheme not in _ENCRYPTED and not (target.scheme in _PORTS and is_loopback(host)):
         raise HostNotAllowed(

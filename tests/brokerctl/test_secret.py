@@ -167,6 +167,13 @@ def test_show_says_where_the_versions_of_another_backend_are(cli: CommandLine) -
     assert done.stderr == "brokerctl: its versions are at corp\n"
 
 
+def test_show_says_that_what_a_backend_makes_has_no_versions(cli: CommandLine) -> None:
+    made = {**ROW, "backend": "corp", "bounded_by": "provider", "versions": []}
+    cli.daemon({"secret.show": made})
+    done = cli.run("secret", "show", "openai/dev")
+    assert done.stderr == "brokerctl: corp makes it: it has no versions\n"
+
+
 def test_rm_and_rollback(cli: CommandLine) -> None:
     fake = cli.daemon({"secret.remove": {}, "secret.rollback": {"name": "a", "version": "3"}})
     assert cli.run("secret", "rm", "a").stdout == "a removed\n"

@@ -92,3 +92,4 @@ def test_refusal_says_what_to_type() -> None:
     with pytest.raises(HostNotAllowed, match=r"openai/dev may not be sent to \[::2\]:8") as refused:
         check_host("openai/dev", ("api.openai.com",), Target("https", "::2", 8))
     assert "`brokerctl secret set openai/dev --keep-value --host [::2]:8 " in refused.value.hint
+    assert "`hosts` in its table in config.toml" in refused.value.hint  # where `set` is refused

@@ -96,7 +96,10 @@ def show(name: str, as_json: bool) -> None:
     output.facts(dict(zip(titles, _cells(reply), strict=True)))
     rows = [(str(each["version"]), str(each["created"])) for each in versions]
     # None are listed only of one that another backend than the embedded store has.
-    output.table(_VERSION_KEYS, rows, empty=f"its versions are at {field(reply, 'backend', str)}")
+    backend = field(reply, "backend", str)
+    kept = field(reply, "bounded_by", str) == "broker"
+    none = f"its versions are at {backend}" if kept else f"{backend} makes it: it has no versions"
+    output.table(_VERSION_KEYS, rows, empty=none)
 
 
 @secret.command()
