@@ -66,6 +66,7 @@ def test_without_a_daemon_it_does_what_it_can_and_starts_none(cli: CommandLine) 
 def test_the_text_has_a_line_and_a_hint(cli: CommandLine) -> None:
     done = cli.run("doctor", env={"GROQ_API_KEY": "x"})
     assert "warn  environment: real keys in GROQ_API_KEY\n      store it with" in done.stdout
+    assert "(credentials of AWS are leased instead: docs/aws.md)" in done.stdout
 
 
 def test_a_loose_folder(cli: CommandLine) -> None:

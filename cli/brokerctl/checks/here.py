@@ -12,7 +12,10 @@ from brokerctl.replies import field, mapping, pages
 from brokershim.client import Client
 from brokershim.errors import Locked
 
-_MOVE = "store it with `brokerctl secret set`, take it out, and make a new one at the provider"
+_MOVE = (
+    "store it with `brokerctl secret set` (credentials of AWS are leased instead: docs/aws.md), "
+    "take it out, and make a new one at the provider"
+)
 
 
 def environment(environ: Mapping[str, str]) -> Iterator[Check]:
