@@ -42,6 +42,7 @@ class IdentityCenter:
         life: Of an access token, in seconds.
         live: The access tokens that are good for something.
         interval: How often it wants to be asked, in seconds.
+        seconds: How long a login may take.
         ends_in: Seconds until a role's credentials end.
         user_code: What a person is to see.
         page: Where a person is sent.
@@ -53,7 +54,7 @@ class IdentityCenter:
         self.fails: dict[str, list[str]] = {}
         self.refreshes, self.life, self.page = True, 3600, PAGE
         self.rotates, self.ends_in = True, 3600
-        self.interval, self.user_code = 1, USER_CODE
+        self.interval, self.seconds, self.user_code = 1, 600, USER_CODE
         self.live: set[str] = set()
         self.wrong: list[str] = []
         self._count = 0
@@ -114,7 +115,7 @@ class IdentityCenter:
                 "userCode": self.user_code,
                 "verificationUri": "https://device.sso.eu-west-1.amazonaws.com/",
                 "verificationUriComplete": self.page,
-                "expiresIn": 600,
+                "expiresIn": self.seconds,
                 "interval": self.interval,
             }, ()
         if operation == "CreateToken":

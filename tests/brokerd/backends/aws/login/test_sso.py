@@ -109,6 +109,19 @@ def test_a_person_who_does_nothing(sso: SingleSignOn, center: IdentityCenter) ->
     refused(sso.account.login("browser"), LoginRefused, "nobody finished the login within 600 s")
 
 
+@pytest.mark.parametrize(("interval", "waited"), [(58, 58.0), (100_000, 60.0)])
+def test_no_answer_makes_a_login_endless(
+    sso: SingleSignOn, center: IdentityCenter, passing: Time, interval: int, waited: float
+) -> None:
+    center.interval, center.seconds = interval, 1_000_000
+    center.fails["CreateToken"] = ["SlowDownException"] * 20
+    login = sso.account.login("browser")
+    assert login.seconds == 900
+    refused(login, LoginRefused, "nobody finished the login within 900 s")
+    assert passing.waited[0] == waited
+    assert {*passing.waited[1:]} == {60.0}
+
+
 def test_a_login_that_is_given_up(
     sso: SingleSignOn, center: IdentityCenter, keyring: MemoryKeyring
 ) -> None:
