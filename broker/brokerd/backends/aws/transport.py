@@ -132,14 +132,15 @@ def _judge(host: str, request: Any, answer: Answer) -> None:
 
     Raises:
         ServerDown: It is a redirect, or no JSON where that was asked in.
-        HTTPClientError: It has a document type, which AWS never sends; botocore may try again.
+        HTTPClientError: It has a document type, or too many levels, which AWS never sends; botocore
+            may try again.
     """
     if HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST:
         raise ServerDown(f"{host} redirects, and a signed request goes only where it is meant to")
     asked_in_json = _headers(request).get("content-type", "").startswith(_JSON)
     if answer.status < HTTPStatus.BAD_REQUEST and asked_in_json and not _is_object(answer.body):
         raise foreign(host, answer.status)
-    if not asked_in_json and _has_document_type(answer.body):
+    if not asked_in_json and (_has_document_type(answer.body) or _is_too_deep(answer.body)):
         raise _exceptions.HTTPClientError(error=foreign(host, answer.status))
 
 
@@ -165,3 +166,14 @@ def _has_document_type(body: bytes) -> bool:
     it so, and has zeros for it.
     """
     return b"<!DOCTYPE" in body or b"\0" in body
+
+
+def _is_too_deep(body: bytes) -> bool:
+    """Return whether JSON has more levels than Python's parser, which botocore's handlers call."""
+    try:
+        json.loads(body)
+    except RecursionError:
+        return True
+    except ValueError:
+        return False
+    return False

@@ -106,6 +106,14 @@ def test_xml_defines_no_entities(encoding: str) -> None:
             client.get_caller_identity()
 
 
+@pytest.mark.parametrize("level", [b"[", b'{"a":'])
+def test_json_has_not_too_many_levels(level: bytes) -> None:
+    with answering(Answer(400, level * 100_000)) as server:
+        client = clients(server.url, endpoints={"sso-oidc": server.url}).client("sso-oidc")
+        with pytest.raises(ServerDown, match="answers what AWS does not"), translated("asking"):
+            client.register_client(clientName="a", clientType="public")
+
+
 @pytest.mark.parametrize("date", [b"1e999", b"-1e999", b"99999999999999999999", b"NaN", b"{}"])
 def test_a_date_that_no_calendar_has_is_not_awss(date: bytes) -> None:
     body = b'{"SecretString": "k", "CreatedDate": ' + date + b"}"
@@ -119,7 +127,7 @@ def test_a_date_that_no_calendar_has_is_not_awss(date: bytes) -> None:
 
 @pytest.mark.parametrize("name", [b"[]", b"{}", b"1"])
 def test_a_refusal_without_a_name_is_not_awss(name: bytes) -> None:
-    body = b'{"code": ' + name + b', "message": "no"}'
+    body = b'{"__type": ' + name + b', "message": "no"}'
     with answering(Answer(400, body)) as server, pytest.raises(ServerDown, match="none of AWS"):
         read(server.url)
 
