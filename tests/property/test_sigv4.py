@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from unittest import mock
 from urllib.parse import quote, urlsplit
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,11 +21,29 @@ _HEADERS = st.dictionaries(
     st.text(st.sampled_from("aZ09 ,;=/+-_"), min_size=1, max_size=20),
     max_size=3,
 )
+_QUERY = st.lists(st.tuples(_WORDS, _WORDS), max_size=3)
+_BODY = st.binary(max_size=50)
 
 
-@settings(max_examples=60, deadline=None)
-@given(_SEGMENTS, st.lists(st.tuples(_WORDS, _WORDS), max_size=3), _HEADERS, st.binary(max_size=50))
+@settings(max_examples=60)
+@given(_SEGMENTS, _QUERY, _HEADERS, _BODY)
 def test_botocore_would_sign_alike(
+    segments: list[str], query: list[tuple[str, str]], headers: dict[str, str], body: bytes
+) -> None:
+    _is_signed_alike(segments, query, headers, body)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@settings(max_examples=5000)
+@given(_SEGMENTS, _QUERY, _HEADERS, _BODY)
+def test_so_it_would_however_odd_the_request(
+    segments: list[str], query: list[tuple[str, str]], headers: dict[str, str], body: bytes
+) -> None:
+    _is_signed_alike(segments, query, headers, body)
+
+
+def _is_signed_alike(
     segments: list[str], query: list[tuple[str, str]], headers: dict[str, str], body: bytes
 ) -> None:
     path = "/".join(quote(each, safe="") for each in segments)
