@@ -7,6 +7,7 @@ Manager User Guide, "Rotation by Lambda function"). A label moves; a version's i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -15,6 +16,10 @@ from brokerd.backends.reply import part, text
 from brokershim.errors import SecretDeleted, SecretNotFound
 
 PENDING, _PREVIOUS = "AWSPENDING", "AWSPREVIOUS"
+_FUNCTION = re.compile(
+    r"arn:aws[a-z-]*:lambda:[a-z0-9-]+:[0-9]{12}:function:[A-Za-z0-9_-]{1,64}(:[A-Za-z0-9_-]{1,128})?"
+)
+"""A whole ARN, as it goes into a session policy: a ``*`` there would be every function."""
 
 
 class Stages:
@@ -38,7 +43,8 @@ class Stages:
         versions = part(answer, "VersionIdsToStages")
         self._labels = {version: labels_of(each) for version, each in versions.items()}
         self.rotates = answer.get("RotationEnabled") is True
-        self.function = text(answer, "RotationLambdaARN") or None
+        function = _FUNCTION.fullmatch(text(answer, "RotationLambdaARN"))
+        self.function = function and function[0]
 
     def of(self, version: str) -> frozenset[str]:
         """Return the labels of a version; none where it has none, or is not there."""

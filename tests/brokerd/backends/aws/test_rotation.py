@@ -65,6 +65,16 @@ def test_it_is_asked_for_as_a_session_that_may_rotate_and_not_read(world: World)
     assert "GetSecretValue" not in str(scope)
 
 
+@pytest.mark.parametrize(
+    "function", ["*", FUNCTION.replace("rotate", "*"), FUNCTION + "${aws:x}", FUNCTION + "x" * 99]
+)
+def test_what_is_no_function_goes_into_no_policy(world: World, function: str) -> None:
+    world.tells({OLD: ["AWSCURRENT"]}, RotationLambdaARN=function)
+    world.stub.add_response("rotate_secret", {"VersionId": NEW})
+    world.rotations.begin(_terms())
+    assert "lambda" not in str(world.roles.asked[-1][1])
+
+
 def test_it_is_over_once_its_version_is_the_current_one(world: World) -> None:
     version = world.begins()
     for labels in ({OLD: ["AWSCURRENT"], version: ["AWSPENDING"]},
