@@ -174,12 +174,15 @@ def build(
         each: terms.read(secrets[each], each, name, settings.region, stale) for each in secrets
     }
     for each, secret in found.items():
-        _check_staleness(secrets[each], secret, watch)
+        if isinstance(secret, StsTerms):
+            settings_of.check_session(secrets[each], secret.duration, settings.longest)
+        else:
+            _check_staleness(secrets[each], secret, watch)
     account: PersonalAccount | None = getattr(source, "account", None)
     return AwsBackend(Roles(source, clients), settings, account, found, watch)
 
 
-def _check_staleness(table: Table, secret: Terms, watch: float) -> None:
+def _check_staleness(table: Table, secret: StaticTerms, watch: float) -> None:
     """Refuse what would make every key stale before AWS is asked again."""
-    if isinstance(secret, StaticTerms) and secret.max_staleness < 2 * watch:
+    if secret.max_staleness < 2 * watch:
         raise table.error("max_staleness, its own or its backend's, is below twice `watch`")

@@ -36,6 +36,7 @@ class Settings:
         external_id: What the last of them asks for; None for nothing.
         source_identity: Who is behind it all, for CloudTrail; None to say nothing.
         duration: Of a role's session, in seconds.
+        longest: Of a session that is taken on with the last role's credentials, in seconds.
         scope: Whether each secret is read by a session that may read it alone.
         use_fips: Whether endpoints are those of FIPS 140.
         use_dualstack: Whether they have addresses of IPv6, too.
@@ -48,6 +49,7 @@ class Settings:
     external_id: str | None = None
     source_identity: str | None = None
     duration: float = _HOUR
+    longest: float = _HOUR
     scope: bool = False
     use_fips: bool = False
     use_dualstack: bool = False
@@ -69,6 +71,7 @@ def read(table: Table) -> Settings:
         external_id=_external_id(table, roles),
         source_identity=_optional(table, "source_identity", _SOURCE_IDENTITY),
         duration=_duration(table, roles),
+        longest=_longest(table, roles),
         scope=_scope(table, roles),
         use_fips=table.flag("use_fips"),
         use_dualstack=table.flag("use_dualstack"),
@@ -107,14 +110,23 @@ def session_seconds(table: Table, default: float) -> float:
     return found
 
 
+def check_session(table: Table, seconds: float, longest: float) -> None:
+    """Refuse a session that is to last longer than AWS lets it; raises `ConfigError`."""
+    if seconds > longest:
+        raise table.error("duration is over 1h, and AWS gives a role's role no longer than that")
+
+
 def _duration(table: Table, roles: tuple[str, ...]) -> float:
     found = session_seconds(table, _HOUR)
+    if roles:
+        check_session(table, found, _longest(table, roles[:-1]))
+    return found
+
+
+def _longest(table: Table, before: tuple[str, ...]) -> float:
     # "Role chaining limits your session to a maximum of one hour" (IAM User Guide, "Roles terms
     # and concepts"); of the logins, only a profile may hold the keys of a user.
-    chained = len(roles) > 1 or (roles and table.text("login") != "profile")
-    if found > _HOUR and chained:
-        raise table.error("duration is over 1h, and AWS gives a role's role no longer than that")
-    return found
+    return _LONGEST if table.text("login") == "profile" and not before else _HOUR
 
 
 def _scope(table: Table, roles: tuple[str, ...]) -> bool:
