@@ -63,14 +63,14 @@ def test_what_would_always_be_stale_is_refused(
 
 @pytest.mark.parametrize("more", [{}, {"login": "instance"}, {"roles": [role("hub")]}])
 def test_a_roles_role_is_had_for_an_hour_at_most(aws: Aws, more: dict[str, Any]) -> None:
-    assert awsed(aws, {MADE: {**STS, "duration": "1h"}}, **more)
+    assert awsed(aws, {MADE: {**STS, "duration": "1h"}}, **more).makes(MADE)
     with pytest.raises(ConfigError, match="over 1h"):
         awsed(aws, {MADE: {**STS, "duration": "61m"}}, **more)
 
 
 def test_a_users_role_may_be_had_for_longer(aws: Aws) -> None:
     profile: dict[str, Any] = {"login": "profile", "profile": "dev"}
-    assert awsed(aws, {MADE: {**STS, "duration": "12h"}}, **profile)
+    assert awsed(aws, {MADE: {**STS, "duration": "12h"}}, **profile).makes(MADE)
     with pytest.raises(ConfigError, match="over 1h"):
         awsed(aws, {MADE: {**STS, "duration": "12h"}}, **profile, roles=[role("hub")])
 
