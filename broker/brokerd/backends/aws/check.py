@@ -1,24 +1,23 @@
 """What does AWS allow our login, and what of that is missing, or too much?
 
-Asked of IAM's own simulation of the role's policies, where the role may ask that of itself (IAM API
-Reference, "SimulatePrincipalPolicy"). It reads no secret.
+It reads no secret.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Sequence
 
 from brokerd.backends.aws.answers import PROXY_HINT, KeysOver
 from brokerd.backends.aws.chain import Roles
 from brokerd.backends.aws.policies import Policies
 from brokerd.backends.aws.reading import Reading
+from brokerd.backends.aws.simulation import Simulation
 from brokerd.backends.aws.stages import Stages
 from brokerd.backends.aws.terms import StaticTerms, StsTerms, Terms
 from brokerd.backends.people import Finding
-from brokerd.backends.reply import part, text
-from brokershim.errors import BackendRefused, NotFound, SecretNotFound, ServerDown
+from brokerd.backends.reply import text
+from brokershim.errors import BackendRefused, SecretNotFound, ServerDown
 
 _READ, _DESCRIBE = "secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"
 _NEEDED = (_DESCRIBE, _READ)
@@ -35,11 +34,6 @@ _EVERYWHERE = (_READ, "secretsmanager:ListSecrets", "sts:AssumeRole")
 _ASSUME = "sts:AssumeRole"
 _SESSION = re.compile(
     r"arn:(?P<partition>[^:]+):sts::(?P<account>\d+):assumed-role/(?P<name>[^/]+)/.+"
-)
-_SIMULATE = "iam:SimulatePrincipalPolicy"
-_UNTOLD = (
-    f"nobody knows before the first lease: allow {_SIMULATE} on its own role to see it here (but "
-    "for a role of Identity Center, which AWS does not find by its session)"
 )
 
 
@@ -70,34 +64,32 @@ class Checks:
         # First: where there is no role, none of the questions below is what is refused.
         self._roles.keys(self._policies.checking())
         who = self._role or self._who()
-        findings = [self._of(each, who) for each in self._terms]
-        besides = self._allowed(who, _EVERYWHERE, "*")
+        # Before IAM, which may take all the time that is left, in vain.
+        places = [(each, self._place(each)) for each in self._terms]
+        simulation = Simulation(self._roles, self._policies.checking(), who)
+        findings = [
+            place if isinstance(place, Finding) else _told(simulation, each, place)
+            for each, place in places
+        ]
+        besides = simulation.allowed(_EVERYWHERE, "*")
         if besides:
             hint = "name the secrets' ARNs as the Resource of its policy"
             findings.append(Finding("", "*", besides, beyond=besides, hint=hint))
         return findings
 
-    def _of(self, terms: Terms, who: str) -> Finding:
-        return (
-            self._of_made(terms, who)
-            if isinstance(terms, StsTerms)
-            else self._of_static(terms, who)
-        )
-
-    def _of_static(self, terms: StaticTerms, who: str) -> Finding:
+    def _place(self, terms: Terms) -> str | Finding:
+        """Return what is asked about for a secret; or the finding that settles it."""
+        if isinstance(terms, StsTerms):
+            return terms.role_arn
         name, path = terms.secret.name, terms.secret_id
         try:
-            arn = self._arn(terms)
+            return self._arn(terms)
         except KeysOver:
             raise
         except BackendRefused:
             return Finding(name, path, lacks=(_DESCRIBE,), hint=_allow([_DESCRIBE], path))
         except SecretNotFound as error:
             return Finding(name, path, lacks=(_KEY,), hint=f"{error.message}: {error.hint}")
-        has = self._allowed(who, (*_NEEDED, *_USEFUL, *_TOO_MUCH), arn)
-        if has is None:
-            return Finding(name, path, has=(_DESCRIBE,), hint=_UNTOLD)
-        return _finding(name, arn, has, _NEEDED)
 
     def _arn(self, terms: StaticTerms) -> str:
         """Return the ARN of a secret that has what is wanted of it; raises as `Stages.wanted`."""
@@ -107,12 +99,6 @@ class Checks:
             raise ServerDown(f"the answer for {terms.secret.name} has no ARN", hint=PROXY_HINT)
         Stages(terms, answer).wanted()
         return arn
-
-    def _of_made(self, terms: StsTerms, who: str) -> Finding:
-        has = self._allowed(who, (_ASSUME,), terms.role_arn)
-        if has is None:
-            return Finding(terms.secret.name, terms.role_arn, hint=_UNTOLD)
-        return _finding(terms.secret.name, terms.role_arn, has, (_ASSUME,))
 
     def _who(self) -> str:
         """Return the ARN of the role or user that is logged in (STS, "GetCallerIdentity")."""
@@ -127,30 +113,14 @@ class Checks:
             return arn
         return f"arn:{found['partition']}:iam::{found['account']}:role/{found['name']}"
 
-    def _allowed(self, who: str, actions: Sequence[str], resource: str) -> tuple[str, ...] | None:
-        """Return which actions are allowed, in order; None where that cannot be told."""
-        try:
-            answer: object = self._roles.call(
-                "iam",
-                lambda client: client.simulate_principal_policy(
-                    PolicySourceArn=who, ActionNames=list(actions), ResourceArns=[resource]
-                ),
-                f"asking what {who} may do",
-                scope=self._policies.checking(),
-                missing=NotFound,
-            )
-        except KeysOver:
-            raise
-        except (BackendRefused, NotFound):
-            return None
-        return tuple(sorted(_decided(part(answer))))
 
-
-def _decided(answer: Mapping[str, Any]) -> list[str]:
-    found: object = answer.get("EvaluationResults")
-    entries = cast("list[object]", found) if isinstance(found, list) else []
-    allowed = [each for each in entries if text(each, "EvalDecision") == "allowed"]
-    return [text(each, "EvalActionName") for each in allowed]
+def _told(simulation: Simulation, terms: Terms, arn: str) -> Finding:
+    made = isinstance(terms, StsTerms)
+    needed, more = ((_ASSUME,), ()) if made else (_NEEDED, (*_USEFUL, *_TOO_MUCH))
+    has = simulation.allowed((*needed, *more), arn)
+    if has is not None:
+        return _finding(terms.secret.name, arn, has, needed)
+    return Finding(terms.secret.name, arn, () if made else (_DESCRIBE,), hint=simulation.untold)
 
 
 def _finding(name: str, path: str, has: tuple[str, ...], needed: tuple[str, ...]) -> Finding:

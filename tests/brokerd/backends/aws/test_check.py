@@ -64,9 +64,11 @@ class World:
         asked = {"PolicySourceArn": who, "ActionNames": ANY, "ResourceArns": [resource]}
         stub.add_response("simulate_principal_policy", answer, asked)
 
-    def refuses(self, stub: Any, method: str, code: str = "AccessDenied") -> None:
+    def refuses(
+        self, stub: Any, method: str, code: str = "AccessDenied", status: int = 403
+    ) -> None:
         """Let the next call be refused."""
-        stub.add_client_error(method, code, "no", 403)
+        stub.add_client_error(method, code, "no", status)
 
 
 @pytest.fixture
@@ -111,19 +113,39 @@ def test_what_is_too_much_is_named(world: World) -> None:
 
 def test_without_the_simulation_what_can_be_told_is(world: World) -> None:
     world.is_there()
-    for _ in range(2):
-        world.refuses(world.iam, "simulate_principal_policy")
+    world.refuses(world.iam, "simulate_principal_policy")  # once: each is an alarm in CloudTrail
     (found,) = world.check()
     assert (found.has, found.lacks, found.beyond) == ((DESCRIBE,), (), ())
     assert "iam:SimulatePrincipalPolicy" in found.hint
+
+
+def test_where_iam_cannot_be_asked_what_can_be_told_is(world: World) -> None:
+    world.is_there()
+    world.is_there()
+    world.refuses(world.iam, "simulate_principal_policy", "InternalFailure", 500)
+    made = _terms("bedrock/dev", engine="sts", role_arn=role("bedrock"))
+    first, second, third = world.check(_terms(), made, _terms())
+    assert (first.has, second.has, third.has) == ((DESCRIBE,), (), (DESCRIBE,))
+    assert {each.hint.partition(": ")[0] for each in (first, second, third)} == {
+        "nobody knows before the first lease"
+    }
+    assert "status 500" in first.hint
+    # It may take all the time that there is.
+    assert ["may do" in what for what, _ in world.roles.asked[-3:]] == [False, False, True]
+
+
+def test_a_login_that_is_over_is_not_the_lack_of_iam(world: World) -> None:
+    world.is_there()
+    world.refuses(world.iam, "simulate_principal_policy", "ExpiredToken")
+    with pytest.raises(BackendRefused, match="over"):
+        world.check()
 
 
 def test_a_role_that_iam_does_not_find_tells_nothing(world: World) -> None:
     """As the role of IAM Identity Center, whose path its session does not show."""
     world.roles.stub("sts").add_response("get_caller_identity", {"Arn": SESSION})
     world.is_there()
-    for _ in range(2):
-        world.refuses(world.iam, "simulate_principal_policy", "NoSuchEntity")
+    world.refuses(world.iam, "simulate_principal_policy", "NoSuchEntity")
     (found,) = world.check(role=None)
     assert found.verdict == "ok"
     assert found.hint
