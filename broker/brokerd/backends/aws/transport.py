@@ -36,6 +36,10 @@ _question: ContextVar[float] = ContextVar("question", default=math.inf)
 _LEAST_SECONDS = 0.05
 _LONGEST = 4 * 1024 * 1024
 """Bytes of an answer: BatchGetSecretValue brings up to 20 secrets of 64 KiB, in JSON or base64."""
+_HANGS = (
+    "try again; if that does not help, look for what is between: a firewall, or a VPC without an "
+    "endpoint for this service (`endpoints` in config.toml)"
+)
 _JSON = "application/x-amz-json"
 _DROPPED = frozenset({"x-amzn-trace-id"})
 """Which botocore takes from the environment; it is not signed."""
@@ -80,7 +84,7 @@ class Transport:
         end, seconds = min((until, TOTAL_SECONDS), (_question.get(), QUESTION_SECONDS))
         left = end - now
         if left < _LEAST_SECONDS:
-            raise BackendTimeout(f"{host} does not serve in {seconds:.0f} s")
+            raise BackendTimeout(f"{host} does not serve in {seconds:.0f} s", hint=_HANGS)
         body: Any = request.body
         body = body.encode() if isinstance(body, str) else body
         line = request.method, request.url, _headers(request), body

@@ -193,9 +193,11 @@ def test_all_attempts_together_have_one_deadline(monkeypatch: pytest.MonkeyPatch
         return Answer(503, b"{}")
 
     monkeypatch.setattr(transport, "time", SimpleNamespace(monotonic=clock))
-    with Provider(slow) as server, pytest.raises(BackendTimeout, match="does not serve in 15 s"):
+    said = "does not serve in 15 s"
+    with Provider(slow) as server, pytest.raises(BackendTimeout, match=said) as caught:
         read(server.url)
     assert len(server.asked) == 2
+    assert "`endpoints`" in caught.value.hint
 
 
 def test_a_question_that_is_over_leaves_no_deadline_behind(monkeypatch: pytest.MonkeyPatch) -> None:
