@@ -119,7 +119,7 @@ def assemble(
             asking=asking,
             backends=backends,
             breakers=breakers,
-            minting=Minting(backends, route, asking, upstream),
+            minting=Minting(backends, route, asking, upstream, clock.now),
             endings=endings,
             upstream=upstream,
             watching=watching,

@@ -7,6 +7,7 @@ comes too late, or by a daemon that is killed at any point.
 
 from __future__ import annotations
 
+import random
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -15,6 +16,7 @@ from typing import NamedTuple
 from brokerd.asking import Asking
 from brokerd.backends.base import Backend, generation_of, mints
 from brokerd.model import BoundedBy, Credential, Secret, Whom
+from brokerd.rejections import Rejections
 from brokerd.upstream import Upstream
 from brokershim.errors import (
     BackendUnavailable,
@@ -47,6 +49,7 @@ class Minting:
         route: Gives the name of the backend that holds a secret.
         asking: Asks the backends.
         upstream: Knows what is to be revoked, and revokes it.
+        now: The time, in seconds of `brokershim.clock.now`.
     """
 
     def __init__(
@@ -55,16 +58,27 @@ class Minting:
         route: Callable[[str], str],
         asking: Asking,
         upstream: Upstream,
+        now: Callable[[], float],
     ) -> None:
         self._backends = backends
         self._route = route
         self._asking = asking
         self._upstream = upstream
+        self._now = now
+        self._rejections = Rejections(random.random)
 
     def makes(self, name: str) -> bool:
         """Return whether each lease of a secret gets a key of its own."""
         backend = self._backends[self._route(name)]
         return mints(backend) and backend.makes(name)
+
+    def refused(self, name: str, pid: int) -> None:
+        """Take in that a provider refused what was made for a process.
+
+        One that is refused whatever it has, such as in a region that takes no such credentials,
+        must not have another made for each of its calls: all who ask share the provider's limit.
+        """
+        self._rejections.add((name, pid), 0.0, self._now())
 
     async def make(self, name: str, whom: Whom) -> tuple[Secret, Credential]:
         """Return a secret's description and a key with the id of the lease that it is for.
@@ -73,9 +87,10 @@ class Minting:
 
         Raises:
             AuditUnavailable: The journal cannot be written: nothing is made, or not for long.
-            BackendUnavailable: It cannot be had now, or not in time.
+            BackendUnavailable: It cannot be had now, or not in time; or several were refused.
             BrokerError: As `Backend.fetch` says.
         """
+        self._rejections.check((name, whom.pid), name, self._now())
         backend = self._route(name)
         lease, risk = secrets.token_hex(8), await self._asking.prepare(backend, name)
         before = generation_of(self._backends[backend])

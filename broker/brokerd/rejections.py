@@ -43,6 +43,7 @@ class Rejections:
             age: Seconds since it came.
             now: The time, in seconds of `brokershim.clock.now`.
         """
+        self._forget_old(now)
         row = self._rows.get(key)
         if row is None or age >= _SOON_SECONDS or now - row.last > 2 * _SOON_SECONDS:
             row = self._rows[key] = _Row(now)
@@ -63,3 +64,11 @@ class Rejections:
                 f"fetched in {row.until - now:.0f} s at the earliest",
                 hint="see at the provider what its keys may do",
             )
+
+    def _forget_old(self, now: float) -> None:
+        """Drop what no pause follows from any more: some keys are of one process each."""
+        self._rows = {
+            key: row
+            for key, row in self._rows.items()
+            if now < max(row.until, row.last + 2 * _SOON_SECONDS)
+        }

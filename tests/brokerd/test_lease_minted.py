@@ -11,6 +11,7 @@ import pytest
 from brokershim.errors import (
     BackendRefused,
     BackendTimeout,
+    BackendUnavailable,
     BrokerError,
     LeaseNotFound,
     ServerDown,
@@ -90,6 +91,31 @@ async def test_where_a_key_cannot_be_renewed_its_end_stays(
         with mock.patch.object(inner.backend, "renew", side_effect=failure):
             assert (await client.call("lease.renew", lease=lease))["expires_in"] == 400.0
         assert inner.daemon._made.journal.holds(lease)
+
+
+@in_a_loop
+async def test_a_process_that_is_refused_whatever_it_has_does_not_get_one_for_each_call(
+    granted: World,
+) -> None:
+    async with inner_daemon(granted, FakeBackend(minting=True)) as inner:
+        client = await inner.holder()
+        for _ in range(4):
+            await client.call("lease.report", lease=await client.lease(), status=403)
+        with pytest.raises(BackendUnavailable, match="refused 4 keys of a in a row"):
+            await client.lease()
+        assert inner.backend.fetches == 4
+        inner.now += 60.0
+        await client.lease()
+
+
+@in_a_loop
+async def test_one_that_is_refused_now_and_then_is(granted: World) -> None:
+    async with inner_daemon(granted, FakeBackend(minting=True)) as inner:
+        client = await inner.holder()
+        for _ in range(10):
+            await client.call("lease.report", lease=await client.lease(), status=403)
+            inner.now += 180.0
+        assert inner.backend.fetches == 10
 
 
 @in_a_loop

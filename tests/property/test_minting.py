@@ -181,7 +181,7 @@ class _Daemon:
         refusals = Refusals(audit, lambda: 0.0)
         asking = Asking(backends, {"x": breaker}, blocking, audit, refusals, lambda: 0.0)
         self.upstream = Upstream(backends, self.journal, audit, blocking)
-        self.minting = Minting(backends, lambda _: "x", asking, self.upstream)
+        self.minting = Minting(backends, lambda _: "x", asking, self.upstream, lambda: 0.0)
         self.endings = Endings(self.leases, audit, self.upstream, lambda *_: None)
         self.revisions = Revisions(backends, ["x"], self.leases, self.endings)
         breaker._failed = lambda *_: None  # type: ignore[method-assign]  # no pause in this test

@@ -57,7 +57,7 @@ async def a_mint(
     refusals = Refusals(audit, lambda: 0.0)
     asking = Asking(backends, {"fake": breaker}, blocking, audit, refusals, now)
     upstream = Upstream(backends, journal, audit, blocking)
-    minting = Minting(backends, lambda _: "fake", asking, upstream)
+    minting = Minting(backends, lambda _: "fake", asking, upstream, now)
     found = Mint(steered, minting, upstream, journal, breaker)
     try:
         yield found

@@ -127,6 +127,8 @@ class Leasing:
         if status not in (401, 403):
             raise InvalidParams("status is not 401 or 403")
         held = self._terms.held(caller, lease)
+        if self._parts.minting.makes(held.secret):
+            self._parts.minting.refused(held.secret, held.pid)
         self._parts.credentials.forget(held.secret, held.version)
         self._parts.endings.end([held], Reason.REJECTED)
         return {}
