@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from brokerd.backends.keeper import Keeper
 from brokerd.backends.people import Finding
 from brokerd.backends.vault.backend import VaultBackend
 from brokerd.backends.vault.client import Vault
@@ -19,7 +20,7 @@ from brokerd.backends.vault.login.auth import auth_of
 from brokerd.backends.vault.login.base import Auth
 from brokerd.backends.vault.login.browsing import Door
 from brokerd.backends.vault.login.enrolled import Enrolled
-from brokerd.backends.vault.login.kept import Keeper
+from brokerd.backends.vault.login.kept import Kept
 from brokerd.backends.vault.login.person import Person
 from brokerd.backends.vault.login.wrapping import Wrapping
 from brokerd.backends.vault.session import Session
@@ -111,7 +112,7 @@ def test_the_name_of_a_person_is_one_line(monkeypatch: pytest.MonkeyPatch) -> No
     with BareServer(answering({"display_name": f"oidc-ada {EVIL}"})) as server:
         vault, clocks = vault_at(f"http://{server.host}"), Clocks()
         person = Person(
-            vault, Door("oidc", None, 0, clocks.boot), Keeper(Enrolled("corp"), {}), clocks
+            vault, Door("oidc", None, 0, clocks.boot), Keeper(Kept, Enrolled("corp"), {}), clocks
         )
         kept = person._kept(Auth(TOKEN, "an-accessor", None, 0, renewable=False))
     assert kept.shown.startswith("ada ")

@@ -8,9 +8,10 @@ from dataclasses import replace
 from brokerd.backends.aws.login.base import Keys
 from brokerd.backends.aws.login.device import DeviceLogin
 from brokerd.backends.aws.login.granted import Registered, Tokens
-from brokerd.backends.aws.login.kept import Keeper, Kept
+from brokerd.backends.aws.login.kept import Kept
 from brokerd.backends.aws.login.portal import Portal
 from brokerd.backends.aws.login.role import AccountRole
+from brokerd.backends.keeper import Keeper
 from brokerd.identities.base import Login, Mode, Standing
 from brokerd.identities.oidc import ways
 from brokerd.identities.oidc.clocks import Clocks
@@ -48,7 +49,12 @@ class Person:
     kind = "aws"
 
     def __init__(
-        self, name: str, portal: Portal, role: AccountRole, keeper: Keeper, clocks: Clocks
+        self,
+        name: str,
+        portal: Portal,
+        role: AccountRole,
+        keeper: Keeper[Kept],
+        clocks: Clocks,
     ) -> None:
         self.name, self.revision = name, 0
         self._portal, self._role, self._keeper, self._clocks = portal, role, keeper, clocks

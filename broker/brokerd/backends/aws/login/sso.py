@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from brokerd.backends.aws import settings
 from brokerd.backends.aws.clients import Clients
 from brokerd.backends.aws.login.base import Keys
-from brokerd.backends.aws.login.kept import Keeper
+from brokerd.backends.aws.login.kept import Kept
 from brokerd.backends.aws.login.person import Person
 from brokerd.backends.aws.login.portal import Portal
 from brokerd.backends.aws.login.role import AccountRole
+from brokerd.backends.keeper import Keeper
 from brokerd.http import check_url
 from brokerd.identities.base import Identity
 from brokerd.identities.oidc.clocks import Clocks
@@ -62,9 +63,10 @@ def build(
         "endpoint": clients.settings.endpoints.get("sso-oidc", ""),
         "portal": clients.settings.endpoints.get("sso", ""),
     }
-    keeper = Keeper(Entry(f"backend/{name}", f"the login of {name}", _HINT), bound)
+    entry = Entry(f"backend/{name}", f"the login of {name}", _HINT)
     clocks, there = Clocks(), Clients(name, replace(clients.settings, region=region))
     portal = Portal(start_url, there, clocks)
+    keeper = Keeper(Kept, entry, bound)
     return SingleSignOn(Person(name, portal, _role(table, clients), keeper, clocks))
 
 

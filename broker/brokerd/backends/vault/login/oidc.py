@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from dataclasses import replace
 
+from brokerd.backends.keeper import Keeper
 from brokerd.backends.vault.client import Vault, hvac
 from brokerd.backends.vault.faults import translated
 from brokerd.backends.vault.login.auth import auth_of, looked_up
 from brokerd.backends.vault.login.base import Auth
 from brokerd.backends.vault.login.browsing import Door
 from brokerd.backends.vault.login.enrolled import Enrolled
-from brokerd.backends.vault.login.kept import Keeper, Kept
+from brokerd.backends.vault.login.kept import Kept
 from brokerd.backends.vault.login.lookup import lookup
 from brokerd.backends.vault.login.person import Person
 from brokerd.backends.vault.login.settings import auth_mount
@@ -108,5 +109,5 @@ def build(name: str, table: Table, identities: Mapping[str, Identity]) -> Person
         "mount": door.mount,
         "role": door.role or "",
     }
-    keeper = Keeper(Enrolled(name), bound)
+    keeper = Keeper(Kept, Enrolled(name), bound)
     return PersonalLogin(Person(Vault(name, found), door, keeper, clocks), clocks)

@@ -6,12 +6,13 @@ import logging
 import threading
 from typing import Any
 
+from brokerd.backends.keeper import Keeper
 from brokerd.backends.reply import part, text
 from brokerd.backends.vault.client import Vault
 from brokerd.backends.vault.faults import translated
 from brokerd.backends.vault.login.base import Auth
 from brokerd.backends.vault.login.browsing import BrowserLogin, Door
-from brokerd.backends.vault.login.kept import Keeper, Kept
+from brokerd.backends.vault.login.kept import Kept
 from brokerd.backends.vault.login.lookup import lookup
 from brokerd.identities.base import Login, Mode, Standing
 from brokerd.identities.oidc import ways
@@ -49,7 +50,7 @@ class Person:
 
     kind = "vault"
 
-    def __init__(self, vault: Vault, door: Door, keeper: Keeper, clocks: Clocks) -> None:
+    def __init__(self, vault: Vault, door: Door, keeper: Keeper[Kept], clocks: Clocks) -> None:
         self.name, self.revision = vault.name, 0
         self._vault, self._door, self._keeper, self._clocks = vault, door, keeper, clocks
         self._address = vault.servers.addresses[0]
