@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
-from brokershim.errors import BackendRefused, RateLimited, UsageError
+from brokershim.errors import BackendRefused, DaemonUnreachable, RateLimited, UsageError
 from tests.brokerctl.conftest import CommandLine
 
 BEGUN = {"name": "openai/dev", "version": "v2"}
@@ -60,6 +60,13 @@ def test_it_does_not_wait_for_ever(cli: CommandLine) -> None:
     assert done.returncode == 6
     assert "is not over after" in done.stderr
     assert "hint: `brokerctl rotate openai/dev` waits for it again" in done.stderr
+
+
+def test_a_daemon_that_stops_ends_the_waiting_alone(cli: CommandLine) -> None:
+    cli.daemon({"secret.rotate": BEGUN, "secret.rotation": DaemonUnreachable("it stops")})
+    done = cli.run("rotate", "openai/dev")
+    assert done.returncode == 5
+    assert "the rotation of openai/dev goes on" in done.stderr
 
 
 def test_ctrl_c_ends_the_waiting_alone(cli: CommandLine) -> None:

@@ -12,7 +12,7 @@ from brokerctl.autostart import connect_or_start
 from brokerctl.options import DURATION, SECRET, json_option
 from brokerctl.replies import field
 from brokershim.client import Client
-from brokershim.errors import BackendTimeout, BackendUnavailable
+from brokershim.errors import BackendTimeout, BackendUnavailable, DaemonUnreachable
 
 _FIRST_SECONDS, _LONGEST_SECONDS = 0.25, 2.0
 """From one question to the next; some rotations take a second, others minutes."""
@@ -41,7 +41,7 @@ def rotate(name: str, seconds: int, as_json: bool) -> None:
     version = field(client.call("secret.rotate", name=name), "version", str)
     try:
         _wait(client, name, version, seconds)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, DaemonUnreachable):
         output.note(f"the rotation of {name} goes on; `brokerctl rotate {name}` waits for it again")
         raise
     if as_json:
