@@ -109,7 +109,7 @@ class _Body:
 
 
 def _headers(request: Any) -> dict[str, str]:
-    asked = {"connection": "close"}
+    asked: dict[str, str] = {}
     for name, value in request.headers.items():
         text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
         if name.lower() not in _DROPPED:

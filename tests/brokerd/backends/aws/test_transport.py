@@ -62,6 +62,7 @@ def test_a_request_arrives_signed_and_without_what_the_environment_adds(
     assert json.loads(asked.body) == {"SecretId": "a"}
     assert asked.headers["authorization"].startswith("AWS4-HMAC-SHA256 Credential=AKIAADMIN")
     assert asked.headers["accept-encoding"] == "identity"
+    assert asked.headers["connection"] == "close"
     assert "x-amzn-trace-id" not in asked.headers
 
 
@@ -130,6 +131,13 @@ def test_a_refusal_without_a_name_is_not_awss(name: bytes) -> None:
     body = b'{"__type": ' + name + b', "message": "no"}'
     with answering(Answer(400, body)) as server, pytest.raises(ServerDown, match="none of AWS"):
         read(server.url)
+
+
+def test_a_list_where_awss_answer_has_a_map_is_not_awss() -> None:
+    with answering(Answer(200, b'{"VersionIdsToStages": ["AWSCURRENT"]}')) as server:
+        client = clients(server.url).client("secretsmanager", ADMINS)
+        with pytest.raises(ServerDown, match="none of AWS"), translated("looking at a"):
+            client.describe_secret(SecretId="a")
 
 
 @pytest.mark.parametrize("status", [403, 404, 407])

@@ -43,8 +43,7 @@ def ask(what: str, method: str, url: str, headers: Mapping[str, str], hint: str)
         BackendRefused: It says no.
         ServerDown: It fails.
     """
-    asked = {"accept": "*/*", "connection": "close", "user-agent": "brokerctl", **headers}
-    answer = RoundTrip(method, url, asked, None).make(SECONDS)
+    answer = RoundTrip(method, url, {"accept": "*/*", **headers}, None).make(SECONDS)
     if isinstance(answer, Lost):
         raise IdentityUnavailable(f"{what}: {answer.error.message}", hint=hint)
     if answer.status == HTTPStatus.NOT_FOUND:
