@@ -145,8 +145,9 @@ def _other(what: str, code: str, reason: str) -> BrokerError:
     if code in _REGION:
         return ConfigError(f"{what}: AWS does not serve there ({code})", hint=_OPT_IN)
     if code in _SHAPE:
-        return ConfigError(f"{what}: {reason} ({code})")
-    return BackendRefused(f"{what}: {reason} ({code})", hint=_TRUST if code in _IDENTITY else None)
+        return ConfigError(f"{what}: {reason} ({code})", hint=_ASKED)
+    hint = _STATE if code == "InvalidRequestException" else None
+    return BackendRefused(f"{what}: {reason} ({code})", hint=_TRUST if code in _IDENTITY else hint)
 
 
 _LOGIN = "see `brokerctl whoami`, and `login` of the backend in config.toml"
@@ -160,6 +161,8 @@ _TRUSTED = {
     "sts:AssumeRoleWithWebIdentity": "is there such a role, and does its trust policy name this "
     "identity's issuer, `aud` and `sub`? `brokerctl whoami` shows who it is",
 }
+_ASKED = "see what config.toml says of it, such as `duration`, `role_arn` or `secret_id`"
+_STATE = "see how it stands at AWS: no permission is what it lacks"
 _SCOPED = "have a region that the account uses: AWS says that the one signed for is another"
 
 

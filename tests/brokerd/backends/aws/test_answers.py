@@ -114,6 +114,18 @@ def test_a_denial_without_a_principal() -> None:
     assert "does its trust policy name" in error.hint
 
 
+def test_what_is_asked_for_wrongly_is_looked_for_in_config_toml() -> None:
+    said = "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."
+    error = refused("ValidationError", said)
+    assert said in error.message
+    assert "config.toml" in error.hint  # no other file is named
+
+
+def test_what_cannot_be_done_there_is_not_put_down_to_a_permission() -> None:
+    error = refused("InvalidRequestException", "You must configure a function for it, first.")
+    assert "no permission" in error.hint
+
+
 def test_a_role_is_taken_on_where_both_sides_allow_it() -> None:
     said = "is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::1:role/dev"
     error = refused("AccessDenied", f"User: {WHO} {said}", 403)
