@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import chain, repeat
+from operator import methodcaller
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from brokerd.backends.aws import transport
+from brokerd.backends.aws.backend import AwsBackend
 from brokerd.backends.base import is_watched, rotates
 from brokerd.backends.people import has_account, is_checked
-from brokershim.errors import BackendRefused, ConfigError, SecretNotFound
+from brokershim.errors import BackendRefused, BackendTimeout, ConfigError, SecretNotFound
 from tests.support.aws import Aws, role
 from tests.support.awsed import NAME, SECRET_ID, Worker, awsed
+from tests.support.backends import WHOM
 
 MADE = "bedrock/dev"
 STS = {"engine": "sts", "role_arn": role("bedrock")}
@@ -44,6 +51,29 @@ def test_nothing_is_asked_before_a_key_is_wanted(aws: Aws) -> None:
     backend.key_of(NAME)
     backend.revision()
     assert aws.calls(*CALLS) == []
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        methodcaller("fetch", NAME),
+        methodcaller("newest", NAME),
+        methodcaller("make", MADE, None, WHOM),
+        methodcaller("rotate", NAME),
+        methodcaller("has_rotated", NAME, "a-version"),
+        methodcaller("check"),
+    ],
+    ids=["fetch", "newest", "make", "rotate", "has_rotated", "check"],
+)
+def test_all_that_one_question_leads_to_has_one_deadline(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch, ask: Callable[[AwsBackend], object]
+) -> None:
+    backend = awsed(aws, {NAME: {"secret_id": SECRET_ID}, MADE: STS})
+    times = chain([0.0], repeat(100.0))  # as it is asked, and ever after
+    monkeypatch.setattr(transport, "time", SimpleNamespace(monotonic=lambda: next(times)))
+    with pytest.raises(BackendTimeout, match="does not serve in 35 s"):
+        ask(backend)
+    assert aws.calls() == []
 
 
 def test_two_names_of_one_key_share_it(aws: Aws) -> None:
