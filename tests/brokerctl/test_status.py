@@ -151,9 +151,17 @@ def test_revoke_one_shows_what_it_ended_and_that_a_copy_would_work(cli: CommandL
     assert fake.params("lease.revoke") == [{"lease": "l1"}]
 
 
-def test_revoke_of_a_provider_bound_lease_does_not_warn(cli: CommandLine) -> None:
+def test_revoke_of_a_provider_bound_lease_says_that_its_key_dies_later(cli: CommandLine) -> None:
     cli.daemon({**ALL, "lease.revoke": {"revoked": 1}})
-    assert "a copy" not in cli.run("revoke", "l2").stderr
+    said = cli.run("revoke", "l2").stderr
+    assert "bounded by provider: a copy of that key would work until it dies by itself" in said
+    assert "end it at the provider" not in said
+
+
+def test_revoke_of_what_its_backend_revokes_does_not_warn(cli: CommandLine) -> None:
+    listed = {"leases": [{**LEASE, "bounded_by": "backend"}], "next": None}
+    cli.daemon({"lease.list": listed, "lease.revoke": {"revoked": 1}})
+    assert "a copy" not in cli.run("revoke", "l1").stderr
 
 
 def test_revoke_all(cli: CommandLine) -> None:

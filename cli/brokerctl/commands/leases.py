@@ -16,7 +16,10 @@ from brokershim.errors import LeaseNotFound, UsageError
 _KEYS = ("lease", "secret", "version", "session", "pid", "expires_in", "bounded_by")
 _TITLES = ("lease", "secret", "version", "session", "pid", "ends in", "bounded by")
 _NO_DAEMON = "no daemon runs, so there are no leases"
-_STILL_WORKS = "bounded by broker: a copy of that key would still work; end it at the provider"
+_STILL_WORKS = {
+    "broker": "a copy of that key would still work; end it at the provider",
+    "provider": "a copy of that key would work until it dies by itself",
+}
 
 
 @click.command()
@@ -65,8 +68,9 @@ def _revoke(client: Client, lease: str | None) -> None:
     reply = client.call("lease.revoke", **({"lease": lease} if lease else {"all": True}))
     _show(chosen, empty="no leases")
     output.note(f"{output.count(field(reply, 'revoked', int), 'lease')} ended")
-    if any(row.get("bounded_by") == "broker" for row in chosen):
-        output.note(_STILL_WORKS)
+    for bounded_by, meaning in _STILL_WORKS.items():
+        if any(row.get("bounded_by") == bounded_by for row in chosen):
+            output.note(f"bounded by {bounded_by}: {meaning}")
 
 
 def _live(client: Client) -> list[dict[str, Any]]:
