@@ -132,9 +132,11 @@ class Asking:
         if rotates(asked):
             return asked
         await self.describe(backend, name)  # a name that was mistyped is no secret of its
+        elsewhere = f"make one at its provider, and have it put into {backend}: apps get it there"
+        here = f"make one at its provider, and store it: `brokerctl secret set {name}`"
         raise UsageError(
             f"the backend of {name} makes no newer key of it when asked",
-            hint=f"make one at its provider, and store it: `brokerctl secret set {name}`",
+            hint=elsewhere if backend in self._breakers else here,
         )
 
     async def _had(

@@ -140,8 +140,9 @@ async def test_a_key_that_was_on_its_way_before_is_not_kept(granted: World) -> N
 async def test_what_nothing_rotates_is_refused(granted: World) -> None:
     async with inner_daemon(granted, FakeBackend()) as inner:
         client = await inner.client()
-        with pytest.raises(UsageError, match="makes no newer key"):
+        with pytest.raises(UsageError, match="makes no newer key") as caught:
             await client.call("secret.rotate", name="a")
+        assert "have it put into fake" in caught.value.hint  # `secret set` refuses it
         with pytest.raises(UsageError, match="makes no newer key"):
             await client.call("secret.rotation", name="a", version="1")
 

@@ -64,6 +64,12 @@ def test_a_secret_is_made_changed_shown_and_removed(daemon: Daemon) -> None:
     ]
 
 
+def test_what_is_stored_is_rotated_by_storing_another(daemon: Daemon) -> None:
+    with pytest.raises(UsageError, match="makes no newer key") as caught:
+        daemon.call("secret.rotate", name="openai/dev")
+    assert "`brokerctl secret set openai/dev`" in caught.value.hint
+
+
 def test_a_change_that_fails_is_begun_and_not_made_says_the_audit(daemon: Daemon) -> None:
     with pytest.raises(UsageError):
         daemon.call("secret.set", name="openai/bad", value="sk-x\n")
