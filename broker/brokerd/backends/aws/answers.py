@@ -72,7 +72,6 @@ _DENIED = frozenset(
 _MISSING = frozenset({"NoSuchEntity", "ResourceNotFoundException"})
 _REGION = frozenset({"OptInRequired", "RegionDisabledException"})
 _SHAPE = frozenset({"InvalidParameterException", "ValidationError", "ValidationException"})
-_IDENTITY = frozenset({"IDPRejectedClaim", "InvalidIdentityToken"})
 _UNREADABLE = frozenset({"DecryptionFailure", "EncryptionFailure"})
 _WHOM = re.compile(
     r"(?:User: (?P<principal>arn:aws[\w-]*:[\w:/+=,.@-]+) is )?[Nn]ot authorized to perform:? "
@@ -146,8 +145,7 @@ def _other(what: str, code: str, reason: str) -> BrokerError:
         return ConfigError(f"{what}: AWS does not serve there ({code})", hint=_OPT_IN)
     if code in _SHAPE:
         return ConfigError(f"{what}: {reason} ({code})", hint=_ASKED)
-    hint = _STATE if code == "InvalidRequestException" else None
-    return BackendRefused(f"{what}: {reason} ({code})", hint=_TRUST if code in _IDENTITY else hint)
+    return BackendRefused(f"{what}: {reason} ({code})", hint=_OTHER.get(code))
 
 
 _LOGIN = "see `brokerctl whoami`, and `login` of the backend in config.toml"
@@ -163,6 +161,14 @@ _TRUSTED = {
 }
 _ASKED = "see what config.toml says of it, such as `duration`, `role_arn` or `secret_id`"
 _STATE = "see how it stands at AWS: no permission is what it lacks"
+_NARROWED = "correct `policy` in the secret's table of config.toml, or shorten it"
+_OTHER = {
+    "IDPRejectedClaim": _TRUST,
+    "InvalidIdentityToken": _TRUST,
+    "InvalidRequestException": _STATE,
+    "MalformedPolicyDocument": _NARROWED,
+    "PackedPolicyTooLarge": _NARROWED,
+}
 _SCOPED = "have a region that the account uses: AWS says that the one signed for is another"
 
 

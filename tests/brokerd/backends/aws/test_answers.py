@@ -175,6 +175,11 @@ def test_another_region_is_told(code: str) -> None:
     assert "region" in error.message
 
 
+@pytest.mark.parametrize("code", ["MalformedPolicyDocument", "PackedPolicyTooLarge"])
+def test_a_session_policy_that_aws_does_not_take_is_named(code: str) -> None:
+    assert "`policy`" in refused(code, "exceeds").hint
+
+
 def test_words_are_shown_without_what_was_sent() -> None:
     error = refused("InvalidIdentityToken", f"The token {TOKEN} is bad; eyJhbGciOiJSUzI1NiJ9.e30.x")
     assert TOKEN not in error.message
