@@ -47,7 +47,9 @@ def install() -> None:
 
 def _wash(record: logging.LogRecord) -> bool:
     scrubbers = tuple(_in_flight)
-    if scrubbers and record.exc_info:
+    if not scrubbers:  # a record of somebody else's request stays as it is
+        return True
+    if record.exc_info:
         shown = "".join(traceback.format_exception(*record.exc_info)).rstrip()
         record.exc_text, record.exc_info = _scrubbed(shown, scrubbers), None
     record.msg, record.args = _scrubbed(record.getMessage(), scrubbers), None

@@ -55,6 +55,16 @@ def test_fault_of_a_request_without_a_reference_is_logged_as_ever(
     ]
 
 
+def test_requests_without_a_reference_are_logged_as_ever(
+    provider: Provider, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    with pytest.raises(Exception, match="UnrecognizedClient"):
+        client(provider.url, "AKIAOTHEROTHEROTHER1").converse(**ASKED)
+    started = next(each for each in caplog.records if "Starting" in each.getMessage())
+    assert "%s" in started.msg
+
+
 def fails(kind: type[Exception]) -> Callable[..., Any]:
     def urlopen(*_: Any, headers: Any, **__: Any) -> Any:
         raise kind(f"a fault of the pool, with {dict(headers)}")
