@@ -34,7 +34,7 @@ def test_no_is_no_and_so_is_silence(session: Session) -> None:
         command,
         3,
         "a person has to approve openai/refused for this program",
-        "…in a terminal…policy.toml",
+        "…in a terminal…policy.toml, or…`brokerctl allow` here",
     )
 
 
