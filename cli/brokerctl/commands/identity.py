@@ -17,7 +17,7 @@ from brokerctl.replies import field
 @click.option("--device", is_flag=True, help="Log in on any device, with a code.")
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
 def login(name: str | None, device: bool, no_browser: bool) -> None:
-    """Log in to the identity NAME; it may be left out where there is only one.
+    """Log in to NAME, an identity or a backend; it may be left out where there is only one.
 
     Opens your browser. Over SSH, or where there is none, it prints an address and a code for any
     other device instead, as --device does. The code of an MFA device is typed here, where one is

@@ -23,8 +23,8 @@ _SECONDS = 600
 @click.command()
 @click.argument("name", type=SECRET)
 @click.option(
-    "--timeout", "seconds", type=DURATION, default=str(_SECONDS), show_default="10m",
-    help="How long to wait for it: 90, 90s, 15m, 1h.",
+    "--timeout", "seconds", type=DURATION, default=str(_SECONDS),
+    help="How long to wait for it: 90, 90s, 15m, 1h. 10m if not given.",
 )  # fmt: skip
 @json_option
 def rotate(name: str, seconds: int, as_json: bool) -> None:
