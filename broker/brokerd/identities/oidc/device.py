@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ from brokerd.identities.oidc import endpoint, metadata, ways, words
 from brokerd.identities.oidc.clocks import Clocks
 from brokerd.identities.oidc.endpoint import Grant
 from brokerd.identities.oidc.metadata import Metadata
+from brokerd.identities.oidc.patience import Patience
 from brokerd.identities.oidc.settings import Settings
 from brokershim.errors import (
     BackendTimeout,
@@ -23,10 +23,7 @@ from brokershim.errors import (
 
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:device_code"
 _INTERVAL_SECONDS = 5.0
-_MORE_SECONDS = 5.0
-"""What ``slow_down`` adds to the interval (RFC 8628, section 3.5)."""
-_LONGEST_INTERVAL = 60.0
-_LONGEST_SECONDS = 900.0
+_SECONDS = 900.0
 _LONGEST_CODE = 40
 _OK = 200
 
@@ -54,40 +51,24 @@ class DeviceLogin:
         over: Callable[[], None],
         clocks: Clocks,
     ) -> None:
-        self._settings, self._metadata, self._clocks = settings, found, clocks
-        self._begin, self._over = begin, over
-        self._given_up = threading.Event()
-        self._running = False
+        self._settings, self._metadata, self._begin = settings, found, begin
         document = self._asked()
         self._code = self._text(document, "device_code")
         self.user_code: str | None = self._shown_code(document)
         self.url = self._address(document)
-        self.seconds = min(_seconds(document, "expires_in", _LONGEST_SECONDS), _LONGEST_SECONDS)
-        self._interval = _seconds(document, "interval", _INTERVAL_SECONDS)
-        self._until = clocks.boot() + self.seconds
+        seconds = _seconds(document, "expires_in", _SECONDS)
+        interval = _seconds(document, "interval", _INTERVAL_SECONDS)
+        self._patience = Patience(seconds, interval, over, clocks)
+        self.seconds = self._patience.seconds
 
     def run(self) -> Standing:
         """Ask the provider, again and again, whether the person is done. Raises as `Login.run`."""
-        self._running = True
-        try:
-            return self._begin(self._polled(), None, self._given_up)
-        finally:
-            self._over()
+        waits = self._patience
+        return waits.run(self._poll, lambda grant: self._begin(grant, None, waits.given_up))
 
     def cancel(self) -> None:
         """Give it up."""
-        self._given_up.set()
-        if not self._running:
-            self._over()
-
-    def _polled(self) -> Grant:
-        while self._clocks.boot() + self._interval < self._until:
-            if self._clocks.wait(self._given_up, self._interval):
-                raise ways.given_up()
-            answer = self._poll()
-            if answer is not None:
-                return answer
-        raise ways.too_late(self.seconds)
+        self._patience.cancel()
 
     def _poll(self) -> Grant | None:
         """Ask once (RFC 8628, section 3.5); None where the person is not done."""
@@ -99,21 +80,18 @@ class DeviceLogin:
         try:
             answer = endpoint.ask(self._metadata.token, form)
         except RateLimited as error:
-            self._slower(error.details.get("retry_after", self._interval + _MORE_SECONDS))
+            self._patience.slower(error.details.get("retry_after"))
             return None
         except BackendTimeout:
-            self._slower(2 * self._interval)
+            self._patience.slower(2 * self._patience.interval)
             return None
         if isinstance(answer, Grant):
             return answer
         if answer.code == "slow_down":
-            self._slower(self._interval + _MORE_SECONDS)
+            self._patience.slower()
         elif answer.code != "authorization_pending":
             raise LoginRefused(f"the provider refuses the login: {answer.said}")
         return None
-
-    def _slower(self, interval: float) -> None:
-        self._interval = min(max(interval, self._interval), _LONGEST_INTERVAL)
 
     def _asked(self) -> Mapping[str, Any]:
         """Return the provider's answer to a device that wants in (RFC 8628, section 3.2)."""
