@@ -140,8 +140,14 @@ def test_a_json_object_is_no_key_by_itself_and_not_shown(world: World) -> None:
     assert "sk-of-the-test" not in repr(vars(caught.value)) + caught.value.message
 
 
-def test_an_empty_one_is_not_found(world: World) -> None:
-    world.gives(CreatedDate=datetime(2026, 1, 1, tzinfo=UTC))
+@pytest.mark.parametrize(
+    "content", [{}, {"SecretString": ""}, {"SecretBinary": b""}, {"SecretString": 1}]
+)
+def test_an_empty_one_is_not_found(
+    world: World, monkeypatch: pytest.MonkeyPatch, content: dict[str, Any]
+) -> None:
+    answer = {"VersionId": OLD, "VersionStages": ["AWSCURRENT"], **content}
+    monkeypatch.setattr(world.reading, "value", lambda *_: answer)
     with pytest.raises(SecretNotFound, match="is empty"):
         world.secrets.fetch(_terms())
 
