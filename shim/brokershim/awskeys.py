@@ -37,7 +37,7 @@ def keys_of(name: str, value: str) -> Keys:
     """
     try:
         read: object = json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         read = None
     parts = cast("dict[str, Any]", read) if isinstance(read, dict) else {}
     found = [parts.get(each) for each in ("AccessKeyId", "SecretAccessKey", "SessionToken")]

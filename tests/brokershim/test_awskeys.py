@@ -24,6 +24,7 @@ VALUE = {
     [
         "sk-no-json",
         "[]",
+        "[" * 100_000,
         json.dumps({**VALUE, "SessionToken": None}),
         json.dumps({**VALUE, "SessionToken": "two\nlines"}),
         json.dumps({**VALUE, "SecretAccessKey": ""}),
