@@ -18,6 +18,7 @@ from brokerd.backends.aws.clients import Clients
 from brokerd.backends.aws.faults import translated
 from brokerd.backends.aws.held import Held
 from brokerd.backends.aws.login.base import Keys, Source, scopes
+from brokerd.backends.aws.policies import Policies
 from brokershim import clock
 from brokershim.errors import NotFound, SecretNotFound
 
@@ -38,6 +39,7 @@ class Roles:
     ) -> None:
         self._source, self._clients, self._now = source, clients, now
         self._last = len(clients.settings.roles)
+        self._policies = Policies(clients.settings.region, clients.settings.scope)
         self._held = Held(source.revision, now)
 
     def revision(self) -> Hashable:
@@ -92,6 +94,8 @@ class Roles:
     ) -> Keys:
         """Return the credentials of a session of a role that nobody had before.
 
+        Whose credentials ask for it may take on that role, and do nothing else.
+
         Args:
             role_arn: The role.
             session_name: What CloudTrail shows; see `assumed.session_name`.
@@ -107,7 +111,7 @@ class Roles:
             more["Tags"] = [{"Key": key, "Value": value} for key, value in tags.items()]
             more["TransitiveTagKeys"] = list(tags)
         more |= {"RoleSessionName": session_name, "DurationSeconds": int(duration)}
-        return self._assumed(self._last, role_arn, more)
+        return self._assumed(self._last, role_arn, more, self._policies.assuming(role_arn))
 
     def _with(self, step: int, scope: str | None, work: Callable[[Keys], _Result]) -> _Result:
         """Do some work with the credentials of a step, once more with new ones if they are over."""
@@ -152,7 +156,9 @@ class Roles:
         given = {name: value for name, value in more.items() if value is not None}
         return self._assumed(step - 1, settings.roles[step - 1], given)
 
-    def _assumed(self, before: int, role_arn: str, more: Mapping[str, Any]) -> Keys:
+    def _assumed(
+        self, before: int, role_arn: str, more: Mapping[str, Any], scope: str | None = None
+    ) -> Keys:
         what, arguments = f"taking on {role_arn}", {"RoleArn": role_arn, **more}
         whose = self._clients.settings.source_identity
         if before == 0 and whose is not None:
@@ -163,4 +169,4 @@ class Roles:
             return sts.assume_role(**arguments)
 
         work: Callable[[Keys], object] = partial(self._asked, "sts", assume, what, SecretNotFound)
-        return keys_of(what, self._with(before, None, work), self._now)
+        return keys_of(what, self._with(before, scope, work), self._now)

@@ -63,6 +63,15 @@ class Policies:
             statements.append(_allow(["lambda:InvokeFunction"], [function]))
         return self._written(statements)
 
+    def assuming(self, role_arn: str) -> str | None:
+        """Return the policy of a session that takes on one role.
+
+        Args:
+            role_arn: The role's ARN.
+        """
+        actions = ["sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"]
+        return self._written([_allow(actions, [role_arn])])
+
     def checking(self) -> str | None:
         """Return the policy of a session that asks what its role may do, and does none of it."""
         return self._written([_allow(["iam:SimulatePrincipalPolicy"], "*")])

@@ -86,6 +86,6 @@ def test_no_policy_is_longer_than_aws_takes() -> None:
 
 def test_a_login_that_takes_on_no_role_is_not_narrowed() -> None:
     whole = Policies("eu-central-1", scope=False)
-    found = [whole.reading([ARN]), whole.rotating(ARN, None), whole.checking()]
-    assert found == [None, None, None]
+    found = [whole.reading([ARN]), whole.rotating(ARN, None), whole.checking(), whole.assuming(ARN)]
+    assert found == [None] * 4
     assert whole.fit([ARN] * 100)

@@ -85,6 +85,20 @@ def test_the_session_says_whose_it_is(aws: Aws) -> None:
     }
 
 
+def test_who_asks_for_it_may_take_on_that_role_and_do_nothing_else(aws: Aws) -> None:
+    backend(aws).make(NAME, None, WHOM)
+    (login,) = aws.calls("AssumeRoleWithWebIdentity")
+    (statement,) = json.loads(login["params"]["Policy"])["Statement"]
+    assert (statement["Effect"], statement["Resource"]) == ("Allow", [ROLE])
+    assert statement["Action"] == ["sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"]
+
+
+def test_nor_is_it_narrowed_where_that_is_not_wanted(aws: Aws) -> None:
+    awsed(aws, {NAME: _TABLE}, scope=False).make(NAME, None, WHOM)
+    (login,) = aws.calls("AssumeRoleWithWebIdentity")
+    assert "Policy" not in login["params"]
+
+
 def test_each_lease_has_its_own(aws: Aws) -> None:
     made = backend(aws)
     one, two = (made.make(NAME, None, WHOM) for _ in range(2))
