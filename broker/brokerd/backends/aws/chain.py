@@ -1,6 +1,6 @@
 """Which credentials is AWS asked with: whose, through which roles, and for how long are they kept?
 
-    login ──> role ──> role ──> … the last one's session may be one that a policy narrows
+    login ──> role ──> role ──> … each one's session may be one that a policy narrows
 
 Each step's credentials are kept for two thirds of their life. Whoever logs out, or in as somebody
 else, has dropped them all.
@@ -94,8 +94,6 @@ class Roles:
     ) -> Keys:
         """Return the credentials of a session of a role that nobody had before.
 
-        Whose credentials ask for it may take on that role, and do nothing else.
-
         Args:
             role_arn: The role.
             session_name: What CloudTrail shows; see `assumed.session_name`.
@@ -111,7 +109,7 @@ class Roles:
             more["Tags"] = [{"Key": key, "Value": value} for key, value in tags.items()]
             more["TransitiveTagKeys"] = list(tags)
         more |= {"RoleSessionName": session_name, "DurationSeconds": int(duration)}
-        return self._assumed(self._last, role_arn, more, self._policies.assuming(role_arn))
+        return self._assumed(self._last, role_arn, more)
 
     def _with(self, step: int, scope: str | None, work: Callable[[Keys], _Result]) -> _Result:
         """Do some work with the credentials of a step, once more with new ones if they are over."""
@@ -156,9 +154,8 @@ class Roles:
         given = {name: value for name, value in more.items() if value is not None}
         return self._assumed(step - 1, settings.roles[step - 1], given)
 
-    def _assumed(
-        self, before: int, role_arn: str, more: Mapping[str, Any], scope: str | None = None
-    ) -> Keys:
+    def _assumed(self, before: int, role_arn: str, more: Mapping[str, Any]) -> Keys:
+        """Take on a role with credentials that may do that, and nothing else."""
         what, arguments = f"taking on {role_arn}", {"RoleArn": role_arn, **more}
         whose = self._clients.settings.source_identity
         if before == 0 and whose is not None:
@@ -169,4 +166,5 @@ class Roles:
             return sts.assume_role(**arguments)
 
         work: Callable[[Keys], object] = partial(self._asked, "sts", assume, what, SecretNotFound)
+        scope = self._policies.assuming(role_arn)
         return keys_of(what, self._with(before, scope, work), self._now)

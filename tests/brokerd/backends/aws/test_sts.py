@@ -86,11 +86,13 @@ def test_the_session_says_whose_it_is(aws: Aws) -> None:
 
 
 def test_who_asks_for_it_may_take_on_that_role_and_do_nothing_else(aws: Aws) -> None:
-    backend(aws).make(NAME, None, WHOM)
-    (login,) = aws.calls("AssumeRoleWithWebIdentity")
-    (statement,) = json.loads(login["params"]["Policy"])["Statement"]
-    assert (statement["Effect"], statement["Resource"]) == ("Allow", [ROLE])
-    assert statement["Action"] == ["sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"]
+    awsed(aws, {NAME: _TABLE}, roles=[role("hub")]).make(NAME, None, WHOM)
+    login, hub, made = aws.calls("AssumeRoleWithWebIdentity", "AssumeRole")
+    for each, following in ((login, "hub"), (hub, "bedrock")):
+        (statement,) = json.loads(each["params"]["Policy"])["Statement"]
+        assert (statement["Effect"], statement["Resource"]) == ("Allow", [role(following)])
+        assert statement["Action"] == ["sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"]
+    assert "Policy" not in made["params"]
 
 
 def test_nor_is_it_narrowed_where_that_is_not_wanted(aws: Aws) -> None:
