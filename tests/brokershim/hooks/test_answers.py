@@ -205,7 +205,7 @@ def test_key_in_a_header_is_not_logged(
     assert KEY not in caplog.text
     assert not [record for record in caplog.records if KEY in str(vars(record))]
     told = [each for each in caplog.records if "receive_response_headers" in each.getMessage()]
-    assert {each.args for each in told} == {None}
+    assert [each.args for each in told] == [None] * max(len(told), 1)
 
 
 @each_flavour
