@@ -90,17 +90,19 @@ class IdentityCenter:
     def _answer(self, service: str, operation: str, params: dict[str, Any]) -> _Answer:
         failures = self.fails.get(operation)
         if failures:
-            return self._failure(service, operation, failures.pop(0))
+            return self._failure(service, operation, failures.pop(0), params)
         if service == "sso" and params["accessToken"] not in self.live:
-            return self._failure(service, operation, "UnauthorizedException")
+            return self._failure(service, operation, "UnauthorizedException", params)
         if operation == "Logout":
             self.live.remove(params["accessToken"])
             return 200, {}, b""
         body, left_out = self._bodies(operation, params)
         return 200, {}, aws_shapes.reply(service, operation, body, without=left_out)
 
-    def _failure(self, service: str, operation: str, name: str) -> _Answer:
-        said = {"message": "no"} if service == "sso" else {"error_description": "it is no such one"}
+    def _failure(self, service: str, operation: str, name: str, params: dict[str, Any]) -> _Answer:
+        """Fail, and repeat all that was sent."""
+        words = f"it is no such one: {' '.join(map(str, params.values()))}"
+        said = {"message" if service == "sso" else "error_description": words}
         return aws_shapes.failure(service, operation, name, **said)
 
     def _bodies(self, operation: str, params: dict[str, Any]) -> _Body:

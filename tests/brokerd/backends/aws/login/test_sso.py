@@ -91,9 +91,18 @@ def test_a_person_who_says_no(
     sso.account.login("browser").cancel()  # and it may begin again
 
 
-def test_whatever_else_aws_says_is_told(sso: SingleSignOn, center: IdentityCenter) -> None:
-    center.fails["CreateToken"] = ["InvalidClientException"]
-    refused(sso.account.login("browser"), BackendRefused, "it is no such one")
+@pytest.mark.parametrize(
+    ("operation", "name", "kind"),
+    [
+        ("CreateToken", "InvalidClientException", BackendRefused),
+        ("GetRoleCredentials", "InvalidRequestException", LoginRefused),
+    ],
+)
+def test_whatever_else_aws_says_is_told_without_what_it_was_sent(
+    sso: SingleSignOn, center: IdentityCenter, operation: str, name: str, kind: type[BrokerError]
+) -> None:
+    center.fails[operation] = [name]
+    refused(sso.account.login("browser"), kind, r"it is no such one: .*\[…\]")
 
 
 def test_it_is_asked_in_its_own_region() -> None:
