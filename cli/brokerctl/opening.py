@@ -25,11 +25,12 @@ class Opened(NamedTuple):
     references: dict[str, str]
 
 
-def open_session(request: dict[str, Any]) -> Opened:
+def open_session(request: dict[str, Any], who: str | None = None) -> Opened:
     """Make this process the root of a session, asking the person at the terminal where needed.
 
     Args:
         request: The parameters of `session.open`.
+        who: Who asks, as the person is told; the script or program if not given.
 
     Raises:
         ProjectNotAllowed: The broker.toml is not trusted, and nobody said yes.
@@ -45,7 +46,8 @@ def open_session(request: dict[str, Any]) -> Opened:
     label = field(reply, "session", str)
     pending = texts(reply, "pending")
     if pending:
-        _ask_for_approval(client, label, pending, request)
+        named = who or str(request.get("script") or request["program"])
+        _ask_for_approval(client, label, pending, named)
     for identity in texts(reply, "logins"):
         from brokerctl.login import log_in_if_wanted  # 10 ms that most commands need not spend
 
@@ -73,9 +75,7 @@ def _ask_for_trust(problem: ProjectNotAllowed) -> None:
     connect_or_start().call("project.allow", path=path, sha256=sha256)
 
 
-def _ask_for_approval(
-    client: Client, label: str, pending: list[str], request: dict[str, Any]
-) -> None:
+def _ask_for_approval(client: Client, label: str, pending: list[str], who: str) -> None:
     names = ", ".join(pending)
     refused = ApprovalRequired(
         f"a person has to approve {names} for this program",
@@ -85,7 +85,7 @@ def _ask_for_approval(
     with terminal() as asking:
         if asking is None:
             raise refused
-        asking.say(f"{request.get('script') or request['program']} asks for: {names}")
+        asking.say(f"{who} asks for: {names}")
         if not asking.confirm("Let it, until it ends?"):
             raise refused
     client.call("session.approve", session=label, secrets=pending)

@@ -12,6 +12,7 @@ import pytest
 
 from brokershim.errors import UsageError
 from tests.brokerctl.conftest import CommandLine
+from tests.brokerctl.pseudo_terminal import PseudoTerminal
 
 NAME = "bedrock/dev"
 VALUE = (
@@ -114,6 +115,18 @@ def test_a_secret_that_does_not_sign_is_refused_by_the_daemon(cli: CommandLine) 
     done = cli.run("credentials", "openai/dev")
     assert (done.returncode, done.stdout) == (2, "")
     assert "no credentials of AWS" in done.stderr
+    assert fake.params("lease.acquire") == []
+
+
+def test_who_is_asked_is_told_that_another_program_gets_them(cli: CommandLine) -> None:
+    fake = cli.daemon({**ANSWERS, "session.open": {**OPENED, "pending": [NAME]}})
+    piped = ["/bin/sh", "-c", '"$@" | cat >read', "sh", *cli.command, "credentials", NAME]
+    asking = PseudoTerminal(piped, cli.env, cli.folder)
+    asking.expect("A program that runs `brokerctl credentials`, and keeps what it gets")
+    asking.expect("[y/N] ")
+    asking.type("n\n")
+    asking.end()
+    assert (cli.folder / "read").read_text() == ""
     assert fake.params("lease.acquire") == []
 
 

@@ -22,6 +22,7 @@ from brokershim.awskeys import keys_of
 from brokershim.errors import UsageError
 
 _STDOUT = 1
+_WHO = "A program that runs `brokerctl credentials`, and keeps what it gets until that dies,"
 
 
 @click.command()
@@ -39,7 +40,7 @@ def credentials(name: str) -> None:
     """  # noqa: D301 - click reads the character, not the two letters
     _check_that_it_is_a_pipe()
     script = os.path.abspath(sys.argv[0])
-    open_session({"program": sys.executable, "script": script, "env": {ACCESS_KEY: name}})
+    open_session({"program": sys.executable, "script": script, "env": {ACCESS_KEY: name}}, _WHO)
     reply = connect_or_start().call("lease.acquire", secret=name)
     value = field(reply, "value", str)
     keys_of(name, value)  # or it is some other key, which this prints for nobody
