@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import json
+import resource
 import socket
 import subprocess
+import threading
 from typing import Any
 
 import pytest
@@ -99,6 +101,30 @@ def test_nothing_at_all_does_not_get_them(cli: CommandLine) -> None:
     closing = ["sh", "-c", 'exec "$@" >&-', "sh", *cli.command, "credentials", NAME]
     done = subprocess.run(closing, env=cli.env, cwd=cli.folder, check=False)
     assert (done.returncode, fake.calls) == (UsageError.exit_status, [])
+
+
+def test_no_core_dump_holds_them(cli: CommandLine) -> None:
+    limits_of = getattr(resource, "prlimit", None)
+    if limits_of is None:
+        pytest.skip("only Linux tells of another process's limits")
+    started: list[subprocess.Popen[str]] = []
+    told, limits = threading.Event(), []
+
+    def acquire(_: dict[str, Any]) -> dict[str, Any]:
+        assert told.wait(30)
+        limits.append(limits_of(started[0].pid, resource.RLIMIT_CORE)[0])
+        return {"value": VALUE}
+
+    cli.daemon({**ANSWERS, "lease.acquire": acquire})
+    most = 'ulimit -S -c "$(ulimit -H -c)"; exec "$@"'
+    words = ["sh", "-c", most, "sh", *cli.command, "credentials", NAME]
+    with subprocess.Popen(
+        words, env=cli.env, cwd=cli.folder, stdout=subprocess.PIPE, text=True
+    ) as process:
+        started.append(process)
+        told.set()
+        assert process.communicate(timeout=30)[0] == VALUE + "\n"
+    assert limits == [0]
 
 
 @pytest.mark.parametrize("value", ["sk-of-another-kind", '{"Version":1}'])
