@@ -118,6 +118,15 @@ def test_a_person_who_does_nothing(sso: SingleSignOn, center: IdentityCenter) ->
     refused(sso.account.login("browser"), LoginRefused, "nobody finished the login within 600 s")
 
 
+@pytest.mark.parametrize("interval", [0, -7, 2**40])
+def test_an_interval_that_is_none_is_the_usual_one(
+    sso: SingleSignOn, center: IdentityCenter, passing: Time, interval: int
+) -> None:
+    center.interval = interval
+    sso.account.login("browser").run()
+    assert passing.waited == [5.0]
+
+
 @pytest.mark.parametrize(("interval", "waited"), [(58, 58.0), (100_000, 60.0)])
 def test_no_answer_makes_a_login_endless(
     sso: SingleSignOn, center: IdentityCenter, passing: Time, interval: int, waited: float
