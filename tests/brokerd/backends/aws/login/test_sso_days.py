@@ -9,8 +9,11 @@ import pytest
 
 from brokerd.backends.aws.chain import Roles
 from brokerd.backends.aws.clients import Clients
+from brokerd.backends.aws.login.base import Keys
+from brokerd.backends.aws.login.kept import Kept
 from brokerd.backends.aws.login.sso import SingleSignOn
 from brokershim.errors import (
+    BackendRefused,
     KeyringUnavailable,
     LoginRequired,
     ServerDown,
@@ -86,6 +89,38 @@ def test_a_refresh_token_that_stays_is_used_again(
         sso.keys()
     first, second = center.params("CreateToken")[1:]
     assert first["refreshToken"] == second["refreshToken"]
+
+
+def test_a_newer_login_is_kept_before_anything_is_asked_with_it(
+    sso: SingleSignOn, center: IdentityCenter, passing: Time
+) -> None:
+    """The refresh token that brought it is spent, whatever AWS says to it then."""
+    sso.account.login("browser").run()
+    passing.later += 3600
+    center.fails["GetRoleCredentials"] = ["InvalidRequestException"]
+    with pytest.raises(BackendRefused):
+        sso.keys()
+    assert sso.keys().session_token
+    assert len(center.params("CreateToken")) == 2
+
+
+def test_one_that_another_has_refreshed_meanwhile_is_not_refreshed_with_a_spent_token(
+    sso: SingleSignOn, center: IdentityCenter, passing: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sso.account.login("browser").run()
+    passing.later += 3600
+    given = sso.account._given
+
+    def meanwhile(kept: Kept) -> Keys | None:
+        found = given(kept)
+        monkeypatch.setattr(sso.account, "_given", given)
+        sso.keys()
+        return found
+
+    monkeypatch.setattr(sso.account, "_given", meanwhile)
+    assert sso.keys().session_token
+    spent = [each["refreshToken"] for each in center.params("CreateToken")[1:]]
+    assert len(spent) == len(set(spent))
 
 
 def test_credentials_that_are_over_are_refused(sso: SingleSignOn, center: IdentityCenter) -> None:
