@@ -181,6 +181,14 @@ def test_a_key_in_a_private_settings_file_is_taken(home: Path) -> None:
     assert profiled(nobody()).keys().access_key == ADMIN[0]
 
 
+def test_what_both_files_say_the_credentials_file_says(home: Path) -> None:
+    """As the command line has it."""
+    other = "aws_access_key_id = A\naws_secret_access_key = b\naws_session_token = t\n"
+    write(home, "config", f"[profile base]\n{other}")
+    keys = profiled(nobody(), profile="base").keys()
+    assert (keys.access_key, keys.secret_key, keys.session_token) == (*ADMIN, "t")
+
+
 def test_a_link_is_refused(home: Path) -> None:
     path = write(home, "credentials", f"[base]\n{KEY}")
     path.rename(home / "elsewhere")
