@@ -207,6 +207,18 @@ def test_a_logout_ends_it_here_and_at_aws(
     assert len(center.params("Logout")) == 1
 
 
+def test_a_logout_that_aws_does_not_hear_of_is_one_here(
+    sso: SingleSignOn, center: IdentityCenter, keyring: MemoryKeyring
+) -> None:
+    sso.account.login("browser").run()
+    center.fails["Logout"] = ["InvalidRequestException"]
+    with pytest.raises(BackendRefused):
+        sso.account.logout()
+    assert keyring.entries == {}
+    with pytest.raises(LoginRequired):
+        sso.keys()
+
+
 def test_a_logout_after_a_night_ends_it_at_aws_all_the_same(
     sso: SingleSignOn, center: IdentityCenter, passing: Time
 ) -> None:
