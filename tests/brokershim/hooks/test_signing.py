@@ -82,6 +82,13 @@ def test_it_is_signed_as_it_goes_out(
 
 
 @BOTH
+def test_its_query_is_signed_too(library: Any, mode: str, aws: Provider, bedrock: Bedrock) -> None:
+    url = f"{asked(aws)}?b=2&a=%C3%A9&a"
+    assert sent(library, mode, url, signed(url)).status_code == 200
+    assert bedrock.verified == [ONE.access_key]
+
+
+@BOTH
 def test_credentials_that_are_over_are_had_anew_once(
     library: Any, mode: str, aws: Provider, bedrock: Bedrock, broker: FakeBroker
 ) -> None:
