@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 from collections.abc import Mapping
@@ -9,6 +10,9 @@ from typing import Any, cast
 
 from brokerd import duration
 from brokershim.errors import ConfigError, UsageError
+
+_ALIKE = 0.8
+"""From 0 to 1: how alike two keys are of which one may be a slip for the other (difflib)."""
 
 
 class Table:
@@ -33,7 +37,7 @@ class Table:
         """
         found = self.optional_text(key)
         if found is None:
-            raise self.error(f"{key} is missing")
+            raise self._missing(key)
         return found
 
     def optional_text(self, key: str) -> str | None:
@@ -59,7 +63,7 @@ class Table:
         """
         found = self.optional_absolute_path(key)
         if found is None:
-            raise self.error(f"{key} is missing")
+            raise self._missing(key)
         return found
 
     def optional_absolute_path(self, key: str) -> str | None:
@@ -203,6 +207,11 @@ class Table:
     def error(self, fault: str) -> ConfigError:
         """Return the error that says what is wrong in this table."""
         return ConfigError(f"{self.path}: {self.name}: {fault}")
+
+    def _missing(self, key: str) -> ConfigError:
+        alike = difflib.get_close_matches(key, self._values, 1, _ALIKE)
+        meant = f": is `{alike[0]}` meant for it?" if alike else ""
+        return self.error(f"{key} is missing{meant}")
 
     def _get(self, key: str) -> Any:
         self._known.add(key)

@@ -47,6 +47,16 @@ def test_what_has_to_be_there_is_missed(read: Read) -> None:
 
 
 @pytest.mark.parametrize(
+    ("slip", "said"),
+    [("regio", "region is missing: is `regio` meant for it?"), ("roles", "region is missing")],
+)
+def test_a_slip_for_what_has_to_be_there_is_named(slip: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Table("config.toml", "backend.cloud", {"login": "x", slip: "y"}).text("region")
+    assert caught.value.message == f"config.toml: backend.cloud: {said}"
+
+
+@pytest.mark.parametrize(
     ("read", "value", "fault"),
     [
         (lambda it: it.text("key"), 5, "key is not a text"),
