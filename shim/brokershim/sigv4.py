@@ -113,24 +113,32 @@ def signed(message: Message, signature: Signature, keys: Keys) -> Headers:
     Raises:
         UsageError: A header is not there that its signature is about.
     """
-    dropped = (_AUTHORIZATION, TOKEN)
-    headers = [(name, value) for name, value in message.headers if name.lower() not in dropped]
-    headers.append((b"X-Amz-Security-Token", keys.token.encode()))
+    headers = _with_token(message.headers, keys.token)
     # Always the host: it is what binds a signature to where it goes.
     names = sorted({*signature.headers, "host", TOKEN.decode()})
-    dates = _values(headers, _DATE)
-    if not dates:
-        raise UsageError("a request that is to be signed has no X-Amz-Date")
+    date = _date(headers)
     canonical = _canonical(message, names, headers, signature.scope.split("/")[2])
-    text = "\n".join(
-        (_ALGORITHM, dates[0].decode("latin-1"), signature.scope, _sha256(canonical)),
-    )
+    text = "\n".join((_ALGORITHM, date, signature.scope, _sha256(canonical)))
     made = _hmac(_signing_key(keys.secret_key, signature.scope), text).hex()
     authorization = (
         f"{_ALGORITHM} Credential={keys.access_key}/{signature.scope}, "
         f"SignedHeaders={';'.join(names)}, Signature={made}"
     )
     return [*headers, (b"Authorization", authorization.encode())]
+
+
+def _with_token(headers: Headers, token: str) -> Headers:
+    """Return headers with a session token, and without what the app's signer made of another."""
+    dropped = (_AUTHORIZATION, TOKEN)
+    kept = [(name, value) for name, value in headers if name.lower() not in dropped]
+    return [*kept, (b"X-Amz-Security-Token", token.encode())]
+
+
+def _date(headers: Headers) -> str:
+    dates = _values(headers, _DATE)
+    if not dates:
+        raise UsageError("a request that is to be signed has no X-Amz-Date")
+    return dates[0].decode("latin-1")
 
 
 def _canonical(message: Message, names: list[str], headers: Headers, service: str) -> bytes:
