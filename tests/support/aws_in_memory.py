@@ -130,8 +130,8 @@ class Memory:
     def _GetSecretValue(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         version = asked.get("VersionId", self.version())
         stages = ["AWSCURRENT"] if version == self.version() else ["AWSPREVIOUS"]
-        value = f"sk-number-{int(version)}"
-        return {"Name": "s", "VersionId": version, "VersionStages": stages, "SecretString": value}
+        told = {"Name": asked["SecretId"], "VersionId": version, "VersionStages": stages}
+        return {**told, "SecretString": f"sk-number-{int(version)}"}
 
     def _DescribeSecret(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         del asked

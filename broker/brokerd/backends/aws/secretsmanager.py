@@ -90,6 +90,10 @@ class StaticSecrets:
     def _read(self, terms: StaticTerms, version: str | None = None) -> Mapping[str, Any]:
         """Return a version that has the label that it must have."""
         answer = self._reading.value(terms, version)
+        # Whatever stands before AWS may know a secret that was made anew by its name alone.
+        said = {text(answer, "ARN"), text(answer, "Name")} - {""}
+        if said and terms.secret_id not in said:
+            raise ServerDown(f"the answer for {terms.secret.name} is about another secret")
         if not text(answer, "VersionId"):
             raise ServerDown(f"the answer for {terms.secret.name} has no version", hint=PROXY_HINT)
         if terms.stage is not None and terms.stage not in labels_of(answer.get("VersionStages")):

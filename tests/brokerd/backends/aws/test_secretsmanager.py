@@ -158,6 +158,13 @@ def test_a_version_that_lost_its_label_meanwhile_is_not_given(world: World) -> N
         world.secrets.fetch(_terms())
 
 
+@pytest.mark.parametrize("secret_id", [ARN.replace("a1B2c3", "d4E5f6"), f"{SECRET_ID}-a1B2c3"])
+def test_another_secret_is_not_given(world: World, secret_id: str) -> None:
+    world.gives()
+    with pytest.raises(ServerDown, match="another secret"):
+        world.secrets.fetch(_terms(secret_id=secret_id))
+
+
 def test_a_version_without_a_name_is_not_given(world: World) -> None:
     world.stub.add_response("get_secret_value", {"SecretString": "k"})
     with pytest.raises(ServerDown, match="no version") as caught:
