@@ -130,7 +130,7 @@ class _World:
 
 
 def _terms(**values: object) -> Terms:
-    return read(Table("config.toml", "s", values), _NAME, "cloud", REGION, 900.0)
+    return read(Table("config.toml", "s", values), _NAME, "cloud", Settings(REGION), 900.0)
 
 
 def test_a_question_that_takes_many_slow_answers_ends_in_time() -> None:

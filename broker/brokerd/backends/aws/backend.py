@@ -170,9 +170,7 @@ def build(
     source = logins.source(table, identities, clients)
     watch = table.seconds("watch") or _WATCH
     stale = table.seconds("max_staleness") or _MAX_STALENESS
-    found = {
-        each: terms.read(secrets[each], each, name, settings.region, stale) for each in secrets
-    }
+    found = {each: terms.read(secrets[each], each, name, settings, stale) for each in secrets}
     for each, secret in found.items():
         if isinstance(secret, StsTerms):
             settings_of.check_session(secrets[each], secret.duration, settings.longest)

@@ -6,7 +6,8 @@ import re
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 
-from brokerd.backends.aws.settings import role, session_seconds
+from brokerd.backends.aws.bedrock import hosts
+from brokerd.backends.aws.settings import Settings, role, session_seconds
 from brokerd.backends.terms import secret_of
 from brokerd.model import BoundedBy, Delivery, Secret
 from brokerd.table import Table
@@ -24,7 +25,6 @@ _ID_HINT = 'its name, as in "prod/openai", or its whole ARN with the six charact
 _SECONDS = 900.0
 MAX_POLICY = 2048
 """Characters of a session policy (STS API Reference, "AssumeRole", Policy)."""
-_BEDROCK = ("bedrock", "bedrock-runtime", "bedrock-agent-runtime")
 
 
 @dataclass(frozen=True)
@@ -78,26 +78,26 @@ class StsTerms:
 Terms = StaticTerms | StsTerms
 
 
-def read(table: Table, name: str, backend: str, region: str, max_staleness: float) -> Terms:
+def read(table: Table, name: str, backend: str, settings: Settings, max_staleness: float) -> Terms:
     """Return what the table of one secret says.
 
     Args:
         table: ``[secret."NAME"]``.
         name: The secret's name; its first part presets the provider.
         backend: The configured name of its backend.
-        region: The backend's.
+        settings: The backend's.
         max_staleness: In seconds, where the table says nothing of it.
 
     Raises:
         ConfigError: Naming the file, the table and the key.
     """
     if table.choice("engine", ("secretsmanager", "sts"), "secretsmanager") == "sts":
-        return _made(table, name, backend, region)
+        return _made(table, name, backend, settings)
     version_id = _matching(table, "version_id", _VERSION)
     stage = _matching(table, "stage", _STAGE)
     return StaticTerms(
         secret=secret_of(table, name, backend, BoundedBy.BROKER),
-        secret_id=_secret_id(table, region),
+        secret_id=_secret_id(table, settings.region),
         field=table.optional_text("field"),
         stage=CURRENT if stage is None and version_id is None else stage,
         version_id=version_id,
@@ -110,13 +110,12 @@ def is_arn(secret_id: str) -> bool:
     return secret_id.startswith("arn:")
 
 
-def _made(table: Table, name: str, backend: str, region: str) -> StsTerms:
-    hosts = tuple(f"{service}.{region}.amazonaws.com" for service in _BEDROCK)
+def _made(table: Table, name: str, backend: str, settings: Settings) -> StsTerms:
     role_arn, duration = role(table, table.text("role_arn")), session_seconds(table, _SECONDS)
     policy = table.document("policy")
     if policy is not None and len(policy) > MAX_POLICY:
         raise table.error(f"policy is longer than {MAX_POLICY} characters")
-    secret = secret_of(table, name, backend, BoundedBy.PROVIDER, hosts)
+    secret = secret_of(table, name, backend, BoundedBy.PROVIDER, hosts(settings))
     signs = replace(secret, delivery=Delivery(signs=True))
     return StsTerms(signs, role_arn, duration, policy)
 

@@ -14,6 +14,7 @@ from brokerd.backends.aws.chain import Roles
 from brokerd.backends.aws.check import Checks
 from brokerd.backends.aws.policies import Policies
 from brokerd.backends.aws.reading import Reading
+from brokerd.backends.aws.settings import Settings
 from brokerd.backends.aws.terms import Terms, read
 from brokerd.backends.people import Finding
 from brokerd.table import Table
@@ -80,7 +81,9 @@ def world() -> Iterator[World]:
 
 def _terms(name: str = NAME, **values: Any) -> Terms:
     given = values or {"secret_id": ID}
-    return read(Table("config.toml", f'secret."{name}"', given), name, "cloud", REGION, 900.0)
+    return read(
+        Table("config.toml", f'secret."{name}"', given), name, "cloud", Settings(REGION), 900.0
+    )
 
 
 def test_enough_and_no_more_is_ok(world: World) -> None:

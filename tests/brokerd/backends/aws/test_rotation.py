@@ -11,6 +11,7 @@ from brokerd.backends.aws.chain import Roles
 from brokerd.backends.aws.policies import Policies
 from brokerd.backends.aws.reading import Reading
 from brokerd.backends.aws.rotation import Rotations
+from brokerd.backends.aws.settings import Settings
 from brokerd.backends.aws.terms import StaticTerms, read
 from brokerd.table import Table
 from brokershim.errors import BackendRefused
@@ -52,7 +53,7 @@ def world() -> Iterator[World]:
 
 def _terms(**values: Any) -> StaticTerms:
     table = Table("config.toml", f'secret."{NAME}"', {"secret_id": SECRET_ID, **values})
-    found = read(table, NAME, "cloud", REGION, 900.0)
+    found = read(table, NAME, "cloud", Settings(REGION), 900.0)
     assert isinstance(found, StaticTerms)
     return found
 

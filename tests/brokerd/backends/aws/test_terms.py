@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from brokerd.backends.aws.settings import Settings
 from brokerd.backends.aws.terms import StaticTerms, StsTerms, Terms, read
 from brokerd.model import BoundedBy
 from brokerd.table import Table
@@ -18,7 +19,7 @@ VERSION = "0b9cbd74-2b4e-4ae9-9e0a-5b1f4a6d8e11"
 
 def _read(name: str = "openai/dev", **values: Any) -> Terms:
     table = Table("config.toml", f'secret."{name}"', values)
-    found = read(table, name, "cloud", "eu-central-1", 900.0)
+    found = read(table, name, "cloud", Settings("eu-central-1"), 900.0)
     table.finish()
     return found
 
