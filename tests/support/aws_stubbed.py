@@ -22,11 +22,13 @@ class StubbedRoles:
 
     Attributes:
         login: What `revision` gives.
+        role: The role that is asked as.
         asked: Each call so far: what it was for, and its scope.
     """
 
     def __init__(self) -> None:
         self.login = 1
+        self.role: str | None = None
         self.asked: list[tuple[str, str | None]] = []
         self._clients: dict[str, tuple[Any, Any]] = {}
 

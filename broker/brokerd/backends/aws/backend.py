@@ -54,8 +54,7 @@ class AwsBackend:
         self._static = StaticSecrets(reading)
         self._made = StsCredentials(roles)
         self._rotations = Rotations(roles, reading, policies)
-        role = settings.roles[-1] if settings.roles else None
-        self._checks = Checks(roles, reading, policies, list(terms.values()), role)
+        self._checks = Checks(roles, reading, policies, list(terms.values()))
 
     def revision(self) -> Hashable:
         """Return what changes with who is logged in."""

@@ -42,6 +42,17 @@ class Roles:
         self._policies = Policies(clients.settings.region, clients.settings.scope)
         self._held = Held(source.revision, now)
 
+    @property
+    def role(self) -> str | None:
+        """The ARN of the role that is asked as; None where only AWS knows it.
+
+        AWS tells it without its path (IAM User Guide, "IAM identifiers").
+        """
+        roles = self._clients.settings.roles
+        if roles:
+            return roles[-1]
+        return self._source.role_arn if scopes(self._source) else None
+
     def revision(self) -> Hashable:
         """Return what changes with who is logged in; neither blocks nor raises."""
         return self._source.revision()

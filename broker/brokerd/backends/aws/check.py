@@ -45,25 +45,19 @@ class Checks:
         reading: Asks Secrets Manager.
         policies: Narrows its sessions.
         terms: The configured secrets.
-        role: The last role that is taken on; None where the login itself is all there is.
     """
 
     def __init__(
-        self,
-        roles: Roles,
-        reading: Reading,
-        policies: Policies,
-        terms: Sequence[Terms],
-        role: str | None,
+        self, roles: Roles, reading: Reading, policies: Policies, terms: Sequence[Terms]
     ) -> None:
         self._roles, self._reading, self._policies = roles, reading, policies
-        self._terms, self._role = terms, role
+        self._terms = terms
 
     def make(self) -> list[Finding]:
         """Return what is allowed for each secret, and besides; raises as `Roles.call`."""
         # First: where there is no role, none of the questions below is what is refused.
         self._roles.keys(self._policies.checking())
-        who = self._role or self._who()
+        who = self._roles.role or self._who()
         # Before IAM, which may take all the time that is left, in vain.
         places = [(each, self._place(each)) for each in self._terms]
         simulation = Simulation(self._roles, self._policies.checking(), who)

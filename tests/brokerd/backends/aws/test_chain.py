@@ -17,7 +17,7 @@ from tests.support import aws_faults
 from tests.support.aws import ADMIN, Aws, role
 from tests.support.aws_asking import Clock, clients
 
-A, B = role("a"), role("b")
+A, B, C = role("a"), role("b"), role("team/c")
 POLICY = json.dumps({"Version": "2012-10-17", "Statement": []})
 pytestmark = pytest.mark.usefixtures("no_pauses")
 
@@ -52,6 +52,7 @@ class ScopingLogin(Login):
     """
 
     policies: list[str] = field(default_factory=list[str])
+    role_arn: str = C
 
     def scoped(self, policy: str) -> Keys:
         self.policies.append(policy)
@@ -210,3 +211,11 @@ def test_a_session_for_one_lease_has_its_name_and_tags_and_is_never_kept(
 def test_the_first_role_says_who_is_behind_it_all(aws: Aws, login: Login) -> None:
     chain(aws, login, source_identity="jo").taken_on(B, "brokerctl-s1", {}, None, 900.0)
     assert [each["SourceIdentity"] for each in taken(aws)] == ["jo"]
+
+
+def test_it_knows_the_role_with_its_path(aws: Aws, login: Login) -> None:
+    """AWS tells of a session's role without that, and IAM finds no role so."""
+    assert chain(aws, login, A, B).role == B
+    assert chain(aws, ScopingLogin(login.clock), A).role == A
+    assert chain(aws, ScopingLogin(login.clock)).role == C
+    assert chain(aws, login).role is None

@@ -41,9 +41,10 @@ class World:
 
     def check(self, *terms: Terms, role: str | None = role("dev")) -> list[Finding]:
         """Return the findings."""
+        self.roles.role = role
         roles, policies = cast("Roles", self.roles), Policies(REGION, scope=True)
         reading = Reading(roles, policies)
-        return Checks(roles, reading, policies, terms or [_terms()], role).make()
+        return Checks(roles, reading, policies, terms or [_terms()]).make()
 
     def is_there(self) -> None:
         """Let the secret be described."""

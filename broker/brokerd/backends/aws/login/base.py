@@ -56,6 +56,11 @@ class Source(Protocol):
 class ScopingSource(Source, Protocol):
     """One that takes on a role itself, and so can have a session that may do less."""
 
+    @property
+    def role_arn(self) -> str:
+        """That role."""
+        ...
+
     def scoped(self, policy: str) -> Keys:
         """Return credentials that may do what a session policy allows, too, and no more.
 
