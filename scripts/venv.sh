@@ -44,8 +44,9 @@ if [ ! -x .venv/bin/uv ]; then
 fi
 
 echo "==> $venv: $*"
-# Shows what is being downloaded, but not the list of every package.
-if ! .venv/bin/uv pip install --python "$venv" "${pinned[@]}" "${files[@]}" 2>&1 |
+# Shows what is being downloaded, but not the list of every package. Compiled here, as pip does it:
+# where byte code is not kept, each process of a test or an app would compile LiteLLM anew.
+if ! .venv/bin/uv pip install --compile-bytecode --python "$venv" "${pinned[@]}" "${files[@]}" 2>&1 |
     awk '!/^ ([-+~]|Downloaded) /'; then
     echo "==> $venv: once more with pip, which reads other settings; this takes a minute"
     "$venv/bin/python" -m pip install -qq "${pinned[@]}" "${files[@]}"
