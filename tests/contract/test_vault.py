@@ -51,6 +51,11 @@ class _Static(BackendContract):
         assert found.bounded_by is BoundedBy.BROKER
         assert found.max_staleness == 900.0
 
+    def test_nobody_has_one_made(self, given: Given) -> None:
+        assert mints(given.backend)
+        with pytest.raises(BackendRefused, match="made for nobody"):
+            given.backend.make(NAME, None, WHOM)
+
 
 class TestVersion2(_Static):
     """The KV engine with versions."""
@@ -130,7 +135,7 @@ class TestDynamic(BackendContract):
     def test_what_it_gave_ends_once_and_stays_ended(
         self, given: Given, vault_server: Server, mount: str
     ) -> None:
-        found = given.backend.fetch(NAME)
+        found = given.key()
         assert found.upstream is not None
         given.backend.revoke(found.upstream)
         given.backend.revoke(found.upstream)
@@ -138,10 +143,14 @@ class TestDynamic(BackendContract):
         assert ended not in vault_server.leases(f"{mount}/issue/app/")
 
     def test_an_end_that_is_refused_is_no_end(self, given: Given) -> None:
-        found = given.backend.fetch(NAME)
+        found = given.key()
         assert found.upstream is not None
         given.break_it()
         with pytest.raises(BackendRefused):
             given.backend.revoke(found.upstream)
         with pytest.raises(BackendRefused):
+            given.key()
+
+    def test_only_what_is_made_for_a_lease_is_made(self, given: Given) -> None:
+        with pytest.raises(BackendRefused, match="made anew for each lease"):
             given.backend.fetch(NAME)

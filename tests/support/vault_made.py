@@ -54,5 +54,4 @@ def ends(server: Server, mount: str, upstream: str | None) -> None:
 
 def key(backend: VaultBackend) -> Any:
     """Have a key made, as the daemon does."""
-    risk = backend.prepare(NAME)
-    return backend.fetch(NAME) if risk is None else backend.make(NAME, risk, WHOM)
+    return backend.make(NAME, backend.prepare(NAME), WHOM)

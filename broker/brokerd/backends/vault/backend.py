@@ -19,7 +19,7 @@ from brokerd.backends.vault.terms import DynamicTerms, KvTerms, Terms
 from brokerd.identities.base import Identity, PersonalAccount
 from brokerd.model import Credential, Secret, Whom
 from brokerd.table import Table
-from brokershim.errors import SecretNotFound, UsageError
+from brokershim.errors import BackendRefused, SecretNotFound, UsageError
 
 LOGINS = {
     "jwt": "brokerd.backends.vault.login.jwt",
@@ -91,8 +91,14 @@ class VaultBackend:
         return self._of(name).secret
 
     def fetch(self, name: str) -> Credential:
-        """Return a key; raises as `KvSecrets.fetch` and `DynamicSecrets.make`."""
-        return self._had(self._of(name), None)
+        """Return a static key; raises as `KvSecrets.fetch`."""
+        found = self._of(name)
+        if isinstance(found, KvTerms):
+            return self._kv.fetch(found)
+        # Nobody would end it: only what is made for a lease is in the journal.
+        raise BackendRefused(
+            f"{name} is made anew for each lease", hint="a new lease of it is a new one"
+        )
 
     def makes(self, name: str) -> bool:
         """Return whether a key is made for each lease, by an engine."""
@@ -105,7 +111,10 @@ class VaultBackend:
     def make(self, name: str, risk: str | None, whom: Whom) -> Credential:
         """Return a key that nobody had before; raises as `DynamicSecrets.make`."""
         del whom  # the server knows the daemon only
-        return self._had(self._of(name), risk)
+        found = self._of(name)
+        if isinstance(found, DynamicTerms):
+            return self._dynamic.make(found, risk)
+        raise BackendRefused(f"{name} is kept in a KV engine, and made for nobody")
 
     def renew(self, upstream: str, seconds: float) -> float:
         """Let a key live on; raises as `DynamicSecrets.renew`."""
@@ -149,11 +158,6 @@ class VaultBackend:
         if not is_enrolled(self._method):
             raise UsageError(f"{self._name} logs in with nothing that it has to be given")
         self._method.enrol(value)
-
-    def _had(self, terms: Terms, risk: str | None) -> Credential:
-        if isinstance(terms, KvTerms):
-            return self._kv.fetch(terms)
-        return self._dynamic.make(terms, risk)
 
     def _of(self, name: str) -> Terms:
         found = self._terms.get(name)

@@ -192,7 +192,7 @@ def test_a_namespace_that_is_not_there_is_named(vault_server: Server, mount: str
     session = Session(Vault("corp", Servers((vault_server.url,), "nobody")), method)
     backend = VaultBackend("corp", session, method, {NAME: terms}, 30.0)
     with pytest.raises(NamespaceNotFound):
-        backend.fetch(NAME)
+        vault_made.key(backend)
 
 
 def test_a_path_that_makes_nothing_is_not_found(vault_server: Server, mount: str) -> None:

@@ -33,6 +33,7 @@ from brokershim.errors import (
     ServerDown,
     WrapOpened,
 )
+from tests.support.backends import WHOM
 from tests.support.bare_server import BareServer
 from tests.support.memory_keyring import MemoryKeyring, use
 from tests.support.vault_client import vault_at
@@ -130,7 +131,7 @@ def test_a_time_that_nothing_can_hold_is_none(seconds: int) -> None:
         session = Session(vault_at(f"http://{server.host}"), Given())
         making = VaultBackend("corp", session, Given(), {NAME: terms}, 30.0)
         with pytest.raises(BackendUnavailable, match="does not say how long"):
-            making.fetch(NAME)
+            making.make(NAME, None, WHOM)
 
 
 def test_half_a_character_is_no_key() -> None:

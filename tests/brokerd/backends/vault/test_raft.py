@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from brokershim.errors import ServerDown, ServerSealed
+from tests.support.backends import WHOM
 from tests.support.vault import Server, raft_server
 from tests.support.vaulted import ENDING, Vaulted, vaulted
 
@@ -36,7 +37,7 @@ def test_what_was_leased_before_a_power_cut_is_ended_after_it(server: Server) ->
     pki = server.pki()
     parts = _parts(server, pki)
     assert parts.backend.fetch(STATIC).value == b"sk-of-the-vault"
-    made, login = parts.backend.fetch(MADE), parts.backend.generation()
+    made, login = parts.backend.make(MADE, None, WHOM), parts.backend.generation()
     (lease,) = server.leases(f"{pki}/")
     upstream = f"lease/{lease}"
     assert made.upstream == upstream
