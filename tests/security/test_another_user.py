@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import signal
 import stat
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import pytest
 from brokershim.errors import BrokerError, InsecurePath
 from tests.security.scene import KEY, SECRET, STRANGER_UID, Scene, lease
 from tests.support.daemon import Daemon, World, failure_to_start
+from tests.support.stopped import stopped
 
 _CONNECT = "s = socket.socket(socket.AF_UNIX); s.settimeout(10); s.connect(given['path'])"
 _SEND = 's.sendall(b\'{"jsonrpc":"2.0","id":0,"method":"hello","params":{"protocol":1}}\\n\')'
@@ -61,12 +61,9 @@ def test_claim_05_what_another_user_sends_is_not_read(open_doors: Scene, who: st
     """A socket that is closed with bytes unread ends in ECONNRESET (unix(7)), otherwise it ends."""
     stage, daemon = open_doors.stage, open_doors.daemon
     stranger = open_doors.stranger() if who == "another user" else stage.enter()
-    os.kill(daemon.pid, signal.SIGSTOP)  # so that the bytes are there before it looks
-    try:
+    with stopped(daemon.pid):  # so that the bytes are there before it looks
         stranger.do(_CONNECT, path=_path(open_doors))
         stranger.do(_SEND)
-    finally:
-        os.kill(daemon.pid, signal.SIGCONT)
     stranger.do(_LISTEN)
     assert "denied.foreign_user" in stranger.get("said.decode()")
     assert stranger.get("said.count(b'\\n')") == 1  # no answer to its hello

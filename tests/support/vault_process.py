@@ -6,7 +6,6 @@ import importlib
 import os
 import random
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
@@ -17,6 +16,7 @@ from typing import Any
 
 from tests.support.daemon import PLAIN_UID
 from tests.support.require import require_file, require_file_readable
+from tests.support.stopped import stopped
 
 _SECONDS = 20.0
 _PORTS = range(20_000, 32_000)
@@ -78,11 +78,8 @@ class Process:
     @contextmanager
     def paused(self) -> Generator[None]:
         """Let it hang: connections are taken, and nothing is answered."""
-        self._process.send_signal(signal.SIGSTOP)
-        try:
+        with stopped(self._process.pid):
             yield
-        finally:
-            self._process.send_signal(signal.SIGCONT)
 
 
 @contextmanager
