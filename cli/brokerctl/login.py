@@ -59,7 +59,7 @@ def log_in(asking: Terminal, name: str, way: Way) -> dict[str, Any]:
         BrokerError: What else the daemon answers.
     """
     client = connect_or_start()
-    begun, way = _begin(client, asking, name, way)
+    begun = _begin(client, asking, name, way)
     login = field(begun, "login", str)
     try:
         if begun.get("asks") is None:
@@ -96,18 +96,17 @@ def success(name: str, standing: dict[str, Any]) -> str:
     return "; ".join([*said, *filter(None, [field(standing, "reason", str)])])
 
 
-def _begin(client: Client, asking: Terminal, name: str, way: Way) -> tuple[dict[str, Any], Way]:
-    """Begin a login; return the daemon's answer, and the way that it took."""
+def _begin(client: Client, asking: Terminal, name: str, way: Way) -> dict[str, Any]:
+    """Begin a login; return the daemon's answer."""
     if way.device or (way.opens and not browser.is_here(os.environ)):
         try:
-            begun = client.call("login.begin", identity=name, mode="device")
-            return begun, way._replace(device=True)
+            return client.call("login.begin", identity=name, mode="device")
         except IdentityUnavailable as problem:
             if way.device:
                 raise
             asking.say(f"There is no browser here, and {problem.message}.")
             asking.say("So the address below has to be opened on this machine.")
-    return client.call("login.begin", identity=name, mode="browser"), way
+    return client.call("login.begin", identity=name, mode="browser")
 
 
 def _ask(client: Client, asking: Terminal, login: str, wanted: str) -> None:
