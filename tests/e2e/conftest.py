@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from demo.provider import Provider
 from tests.e2e.session import Session, open_sessions
+from tests.support.keyring_session import keyring_session
+
+_BUS = "DBUS_SESSION_BUS_ADDRESS"
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +41,20 @@ def fresh(provider: Provider, tmp_path: Path) -> Iterator[Session]:
     session = Session(home, provider)
     yield session
     session.close()
+
+
+@pytest.fixture
+def keyed(provider: Provider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
+    """A home with a keyring, and nothing done yet."""
+    with ExitStack() as stack:
+        # A socket's address is short, so the keyring stands not below pytest's folders.
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        bus = stack.enter_context(keyring_session(folder))[_BUS]
+        monkeypatch.setenv(_BUS, bus)
+        made = Session(tmp_path, provider)
+        made.environment[_BUS] = bus
+        yield made
+        made.close()
 
 
 @pytest.fixture(autouse=True)

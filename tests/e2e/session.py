@@ -28,6 +28,13 @@ from demo.home import COMMAND_SECONDS, Done, Home
 from demo.provider import Provider
 from tests.brokerctl.pseudo_terminal import PseudoTerminal
 
+ASKING = """
+while True:
+    input()
+    print(ask(), flush=True)
+"""
+"""An app that asks a provider whenever it is told to."""
+ASKING_TWICE = "print(ask(), flush=True)\ninput()\nprint(ask(), flush=True)\n"
 _ASK = """
 import os
 

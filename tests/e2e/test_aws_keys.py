@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.session import App, Session, eventually
+from tests.e2e.session import ASKING, App, Session, eventually
 from tests.e2e.transcript import as_json
 from tests.support.aws import REGION, Aws, role
 from tests.support.aws_faults import BUSY, THROTTLED, Fault
@@ -43,11 +43,6 @@ field = "key"
 hosts = ["{host}"]
 max_staleness = "{stale}s"
 """
-_ASKING = """
-while True:
-    input()
-    print(ask(), flush=True)
-"""
 
 
 @pytest.fixture
@@ -79,7 +74,7 @@ def test_an_app_is_served_by_a_session_that_may_read_one_secret(cloud: Session, 
 
 
 def test_a_key_that_is_put_there_reaches_a_running_app(cloud: Session, aws: Aws) -> None:
-    with cloud.starts(_ASKING) as app:
+    with cloud.starts(ASKING) as app:
         assert _key_that_is_used(cloud, app) == cloud.keys[-1]
         newer, begun = cloud.new_key(), time.monotonic()
         aws.put(_ID, _content(newer))
@@ -90,7 +85,7 @@ def test_a_key_that_is_put_there_reaches_a_running_app(cloud: Session, aws: Aws)
 
 
 def test_credentials_that_aws_ends_are_had_anew(cloud: Session, aws: Aws) -> None:
-    with cloud.starts(_ASKING) as app:
+    with cloud.starts(ASKING) as app:
         assert _answer(app).startswith("Hello")
         aws.expire()
         newer = cloud.new_key()
@@ -103,7 +98,7 @@ def test_credentials_that_aws_ends_are_had_anew(cloud: Session, aws: Aws) -> Non
 def test_in_an_outage_a_key_is_served_until_it_is_stale_and_no_longer(
     cloud: Session, aws: Aws, fault: Fault
 ) -> None:
-    with cloud.starts(_ASKING) as app:
+    with cloud.starts(ASKING) as app:
         assert _answer(app).startswith("Hello")
         aws.fail(fault)
         served = fails = time.monotonic()

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from demo.provider import Provider
-from tests.e2e.session import Session
+from tests.e2e.session import ASKING_TWICE, Session
 from tests.support.aws import ADMIN, REGION, Aws, role
 from tests.support.identity_center import PAGE, SECRET, START, USER_CODE, IdentityCenter
-from tests.support.keyring_session import keyring_session
 
 pytestmark = pytest.mark.slow
-_BUS = "DBUS_SESSION_BUS_ADDRESS"
 _CONFIG = """
 [store]
 master_key = "passphrase"
@@ -38,60 +32,43 @@ sso_region = "eu-west-1"
 account_id = "123456789012"
 role_name = "Developer"
 """
-_APP = "print(ask(), flush=True)\ninput()\nprint(ask(), flush=True)\n"
 _SERIAL = "arn:aws:iam::123456789012:mfa/ada"
 
 
-@pytest.fixture
-def session(
-    provider: Provider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Session]:
-    """A home with a keyring, and nothing done yet."""
-    with ExitStack() as stack:
-        # A socket's address is short, so the keyring stands not below pytest's folders.
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        bus = stack.enter_context(keyring_session(folder))[_BUS]
-        monkeypatch.setenv(_BUS, bus)
-        made = Session(tmp_path, provider)
-        made.environment[_BUS] = bus
-        yield made
-        made.close()
-
-
-def configure(session: Session, aws: Aws, login: str, **endpoints: str) -> None:
+def configure(keyed: Session, aws: Aws, login: str, **endpoints: str) -> None:
     """Let the app's key be in a Secrets Manager."""
     at = {**aws.endpoints, **endpoints}
     named = ", ".join(f'{service} = "{url}"' for service, url in at.items())
-    values = {"region": REGION, "login": login, "host": session.provider.host}
-    session.write(".config/brokerctl/config.toml", _CONFIG.format(endpoints=named, **values))
-    aws.secret("prod/openai", session.new_key())
-    session.trust()
+    values = {"region": REGION, "login": login, "host": keyed.provider.host}
+    keyed.write(".config/brokerctl/config.toml", _CONFIG.format(endpoints=named, **values))
+    aws.secret("prod/openai", keyed.new_key())
+    keyed.trust()
 
 
-def test_a_person_logs_in_by_identity_center(session: Session, aws: Aws) -> None:
+def test_a_person_logs_in_by_identity_center(keyed: Session, aws: Aws) -> None:
     with IdentityCenter() as center:
-        configure(session, aws, _SSO, **{"sso": center.url, "sso-oidc": center.url})
+        configure(keyed, aws, _SSO, **{"sso": center.url, "sso-oidc": center.url})
         # No trace of these may be anywhere, either.
-        session.keys += ["the-access-token-3", "the-refresh-token-3", SECRET]
-        assert session.app("ask()").status == 3
+        keyed.keys += ["the-access-token-3", "the-refresh-token-3", SECRET]
+        assert keyed.app("ask()").status == 3
         center.fails["CreateToken"] = ["AuthorizationPendingException"]
-        shell = session.terminal("brokerctl login --device", NO_COLOR="1")
+        shell = keyed.terminal("brokerctl login --device", NO_COLOR="1")
         assert shell.end() == 0
         assert PAGE in shell.seen
         assert f"enter this code:\r\n  {USER_CODE}" in shell.seen
         who = "moto, Developer in 123456789012"
         assert f"logged in to cloud as {who} ({START})" in shell.seen
-        assert who in session.run("brokerctl whoami cloud").stdout
-        assert not Path(session.root, ".aws").exists()
-        with session.starts(_APP) as app:
+        assert who in keyed.run("brokerctl whoami cloud").stdout
+        assert not Path(keyed.root, ".aws").exists()
+        with keyed.starts(ASKING_TWICE) as app:
             assert app.says().endswith("is good.")
-            session.run("brokerctl daemon stop")  # the next one goes on with it
+            keyed.run("brokerctl daemon stop")  # the next one goes on with it
             app.go_on()
-            assert app.end() == 0, session.printed
+            assert app.end() == 0, keyed.printed
         assert len(center.params("CreateToken")) == 2
-        assert session.run("brokerctl logout cloud").status == 0
+        assert keyed.run("brokerctl logout cloud").status == 0
         assert center.live == set()
-        assert session.app("ask()").status == 3
+        assert keyed.app("ask()").status == 3
 
 
 def test_a_person_types_the_code_that_a_profile_asks_for(fresh: Session, aws: Aws) -> None:

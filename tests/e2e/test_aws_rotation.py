@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.session import App, Session, eventually
+from tests.e2e.session import ASKING, App, Session, eventually
 from tests.e2e.transcript import fails
 from tests.support import tokens
 from tests.support.aws import REGION, Aws, role
@@ -34,11 +34,6 @@ secret_id = "prod/openai"
 hosts = ["{host}"]
 """
 _ID = "prod/openai"
-_ASKING = """
-while True:
-    input()
-    print(ask(), flush=True)
-"""
 
 
 @pytest.fixture
@@ -57,7 +52,7 @@ def cloud(fresh: Session, aws: Aws) -> Session:
 def test_it_is_waited_for_and_gives_the_key_at_once_and_not_before(
     cloud: Session, aws: Aws
 ) -> None:
-    with cloud.starts(_ASKING) as app:
+    with cloud.starts(ASKING) as app:
         first = cloud.keys[-1]
         assert _key_that_is_used(cloud, app) == first
         aws.begin(_ID, cloud.new_key())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.session import App, Session, eventually
+from tests.e2e.session import ASKING, App, Session, eventually
 from tests.e2e.transcript import as_json, shows
 from tests.support.jwks import Issuer
 from tests.support.postgres import Postgres
@@ -53,11 +53,6 @@ field = "password"
 hosts = ["{gateway}"]
 """
 _TRUSTED = 'OPENAI_API_KEY = "openai/dev"\nDB_PASSWORD = "db/dev"\n'
-_ASKING = """
-while True:
-    input()
-    print(ask(), flush=True)
-"""
 _USING_THE_DATABASE = """
 import os, httpx
 key = os.environ["DB_PASSWORD"]
@@ -180,7 +175,7 @@ def test_the_first_command_shows_what_the_login_may_do(corp: Corp) -> None:
 
 
 def test_a_key_that_is_changed_in_the_server_reaches_a_running_app(corp: Corp) -> None:
-    with corp.session.starts(_ASKING) as app:
+    with corp.session.starts(ASKING) as app:
         assert _key_that_is_used(corp, app) == corp.session.keys[-1]
         newer, begun = corp.put(), time.monotonic()
         assert eventually(lambda: _key_that_is_used(corp, app) == newer)
@@ -221,7 +216,7 @@ def test_a_daemon_that_is_stopped_gives_all_of_it_back(
 
 
 def test_in_an_outage_a_key_is_served_until_it_is_stale_and_no_longer(corp: Corp) -> None:
-    with corp.session.starts(_ASKING) as app:
+    with corp.session.starts(ASKING) as app:
         assert _key_that_is_used(corp, app) == corp.session.keys[-1]
         with corp.server.process.paused():
             served = hangs = time.monotonic()

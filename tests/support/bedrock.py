@@ -71,6 +71,10 @@ class Triple(NamedTuple):
         return Entry(json.dumps(value, separators=(",", ":")), signs=True, **more)
 
 
+ONE = Triple("ASIAONEONEONEONEONE1", "secret/of+one", "token//of+one==")
+TWO = Triple("ASIATWOTWOTWOTWOTWO2", "secret/of+two", "token//of+two==")
+
+
 class Bedrock:
     """What its provider replies.
 

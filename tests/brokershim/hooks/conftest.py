@@ -10,6 +10,8 @@ import pytest
 
 from brokershim.holder import Holder
 from brokershim.hooks.httpx_hook import patch
+from tests.support.bedrock import NAME, ONE, TWO, Bedrock
+from tests.support.fakebroker import FakeBroker
 from tests.support.misbehaviour import misbehaving
 from tests.support.provider import Provider
 
@@ -21,6 +23,13 @@ def patched(holder: Holder, monkeypatch: pytest.MonkeyPatch) -> None:
             # Set to itself first, so that the end of the test puts it back.
             monkeypatch.setattr(client, "_send_single_request", client._send_single_request)
         patch(library, holder)
+
+
+@pytest.fixture
+def bedrock(broker: FakeBroker) -> Bedrock:
+    """Return one that knows two credentials, of which the first are those that are leased."""
+    broker.secrets[NAME] = ONE.entry()
+    return Bedrock(ONE, TWO)
 
 
 @pytest.fixture

@@ -17,12 +17,10 @@ from brokershim.holder import Holder
 from brokershim.hooks.botocore_hook import patch
 from brokershim.reference import reference
 from tests.brokershim.conftest import Clock
-from tests.support.bedrock import HELLO, MODEL, NAME, REGION, Bedrock, Triple
+from tests.support.bedrock import HELLO, MODEL, NAME, ONE, REGION, TWO, Bedrock
 from tests.support.fakebroker import Entry, FakeBroker
 from tests.support.provider import Answer, Asked, Misbehave, Provider
 
-ONE = Triple("ASIAONEONEONEONEONE1", "secret/of+one", "token//of+one==")
-TWO = Triple("ASIATWOTWOTWOTWOTWO2", "secret/of+two", "token//of+two==")
 ASKED = {"modelId": MODEL, "messages": [{"role": "user", "content": [{"text": "hello"}]}]}
 
 httpsession: Any = importlib.import_module("botocore.httpsession")  # it carries no types
@@ -34,12 +32,6 @@ def patched(holder: Holder, monkeypatch: pytest.MonkeyPatch) -> None:
     session = httpsession.URLLib3Session
     monkeypatch.setattr(session, "send", session.send)  # so that the end of the test puts it back
     patch(httpsession, holder)
-
-
-@pytest.fixture
-def bedrock(broker: FakeBroker) -> Bedrock:
-    broker.secrets[NAME] = ONE.entry()
-    return Bedrock(ONE, TWO)
 
 
 @pytest.fixture

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from tests.brokershim.hooks import test_botocore as shared
-from tests.brokershim.hooks.test_botocore import ASKED, ONE, client
+from tests.brokershim.hooks.test_botocore import ASKED, client
+from tests.support.bedrock import ONE
 from tests.support.provider import Answer, Asked, Misbehave, Provider
 
-bedrock, patched, provider = shared.bedrock, shared.patched, shared.provider
+patched, provider = shared.patched, shared.provider
 pool: Any = importlib.import_module("urllib3.connectionpool")  # as botocore calls it
 
 

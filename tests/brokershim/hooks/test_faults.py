@@ -15,7 +15,7 @@ from tests.brokershim.hooks.test_signing import BODY, BOTH, asked, signed
 from tests.support.bedrock import MODEL, Bedrock
 from tests.support.provider import Provider
 
-aws, bedrock, in_botocore = test_signing.aws, test_signing.bedrock, test_botocore.patched
+aws, in_botocore = test_signing.aws, test_botocore.patched
 
 
 class Once(io.BytesIO):

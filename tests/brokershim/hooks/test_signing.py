@@ -13,12 +13,10 @@ import httpx2
 import pytest
 
 from brokershim.reference import reference
-from tests.support.bedrock import HELLO, MODEL, NAME, REGION, Bedrock, Triple
+from tests.support.bedrock import HELLO, MODEL, NAME, ONE, REGION, TWO, Bedrock
 from tests.support.fakebroker import Entry, FakeBroker
 from tests.support.provider import Provider
 
-ONE = Triple("ASIAONEONEONEONEONE1", "secret/of+one", "token//of+one==")
-TWO = Triple("ASIATWOTWOTWOTWOTWO2", "secret/of+two", "token//of+two==")
 BODY = json.dumps({"messages": [{"role": "user", "content": [{"text": "hello"}]}]}).encode()
 BOTH = pytest.mark.parametrize(
     ("library", "mode"), [(httpx, "sync"), (httpx, "async"), (httpx2, "sync"), (httpx2, "async")]
@@ -27,12 +25,6 @@ BOTH = pytest.mark.parametrize(
 _auth: Any = importlib.import_module("botocore.auth")  # it carries no types
 _request: Any = importlib.import_module("botocore.awsrequest")
 _credentials: Any = importlib.import_module("botocore.credentials")
-
-
-@pytest.fixture
-def bedrock(broker: FakeBroker) -> Bedrock:
-    broker.secrets[NAME] = ONE.entry()
-    return Bedrock(ONE, TWO)
 
 
 @pytest.fixture
