@@ -16,7 +16,7 @@ from tests.brokershim.bedrock_app import CHECKS
 from tests.support.bedrock import HELLO, NAME, Bedrock, Triple
 from tests.support.fakebroker import FakeBroker
 from tests.support.provider import Answer, Asked, Misbehave, Provider
-from tests.support.session import searched
+from tests.support.session import searched, unexpected
 
 NEEDLE = "canary0123"
 """What all parts of the credentials begin with."""
@@ -63,7 +63,7 @@ def test_they_work_and_never_see_the_credentials(kind: str, tmp_path: Path) -> N
     with FakeBroker(tmp_path) as broker, Provider(bedrock) as provider:
         broker.secrets[NAME] = KEYS.entry()
         report = ran(broker, provider.url, kind)
-    assert unexpected(report["results"]) == {}
+    assert unexpected(report["results"], EXPECTED, NEEDLE) == {}
     assert len(bedrock.verified) == len(
         [each for each in provider.asked if not re.match("/(cut|repeat)/", each.target)]
     )
@@ -79,13 +79,3 @@ def ran(broker: FakeBroker, url: str, kind: str) -> dict[str, Any]:
     variables = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
     more = {**dict.fromkeys(variables, reference(NAME)), "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
     return searched(broker, NEEDLE, *app, **more)
-
-
-def unexpected(results: dict[str, str]) -> dict[str, str]:
-    """Return the results that are not as expected."""
-    return {
-        name: result
-        for name, result in results.items()
-        for pattern, count in [EXPECTED[name]]
-        if len(re.findall(pattern, result)) != count or NEEDLE in result
-    }

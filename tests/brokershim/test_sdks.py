@@ -7,7 +7,6 @@ check is looked at. The slow ones are the same, in environments with other LiteL
 from __future__ import annotations
 
 import json
-import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from tests.support.fakebroker import Entry, FakeBroker
 from tests.support.misbehaviour import misbehaving
 from tests.support.provider import TOKEN_BETA, Answer, Asked, Provider, bearer_only, key_of
 from tests.support.require import require_program
-from tests.support.session import ROOT, searched
+from tests.support.session import ROOT, searched, unexpected
 
 NEEDLE = "sk-test-0123456789abcdef"
 """What all keys begin with."""
@@ -106,7 +105,7 @@ def test_sdks_work_and_never_see_a_key(environment: str, tmp_path: Path) -> None
         python = ROOT / environment / "bin" / "python"
         executable = require_program(str(python), "make setup-full")
     report, asked = ran(executable, tmp_path)
-    assert unexpected(report["results"]) == {}
+    assert unexpected(report["results"], EXPECTED, NEEDLE) == {}
     assert_every_request_had_a_key(asked)
     assert_refused_key_was_sent_once_and_then_the_new_one(asked)
     assert_key_is_nowhere(report)
@@ -125,16 +124,6 @@ def ran(executable: str, folder: Path) -> tuple[dict[str, Any], list[Asked]]:
             quiet = {"LITELLM_LOCAL_MODEL_COST_MAP": "True"}
             report = searched(broker, NEEDLE, *app, executable=executable, **quiet)
             return report, list(provider.asked)
-
-
-def unexpected(results: dict[str, str]) -> dict[str, str]:
-    """Return the results that are not as expected."""
-    return {
-        name: result
-        for name, result in results.items()
-        for pattern, count in [EXPECTED[name]]
-        if len(re.findall(pattern, result)) != count or NEEDLE in result
-    }
 
 
 def assert_every_request_had_a_key(seen: list[Asked]) -> None:

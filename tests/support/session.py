@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,3 +65,21 @@ def searched(
     assert app.returncode == 0, said
     result: dict[str, Any] = json.loads(out.splitlines()[0])
     return {**result, "stderr": said}
+
+
+def unexpected(
+    results: Mapping[str, str], expected: Mapping[str, tuple[str, int]], needle: str
+) -> dict[str, str]:
+    """Return the results of an app's checks that are not as expected.
+
+    Args:
+        results: By the name of the check.
+        expected: For each check a pattern that it must give, and how often.
+        needle: What none of them may hold.
+    """
+    return {
+        name: result
+        for name, result in results.items()
+        for pattern, count in [expected[name]]
+        if len(re.findall(pattern, result)) != count or needle in result
+    }
